@@ -1,0 +1,48 @@
+"""Which rules a job breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from finetune_api.extra_args import extra_args_problems
+from finetune_api.problems import Problem, dotted
+from finetune_api.rules import RULES
+from finetune_api.spec import FineTuneJob, Part
+from finetune_api.yaml_reader import Keys
+
+
+def rule_problems(job: FineTuneJob, unsure: Collection[Keys] = ()) -> list[Problem]:
+    """Every rule that the job breaks, extraArgs included (without lines).
+
+    Args:
+        unsure: fields whose values were replaced because they were wrong in themselves; rules that read them are left out.
+    """
+    found = []
+    for rule in RULES:
+        for at in rule.at:
+            for keys, node in _nodes(job, at):
+                reads = [(*keys, *read.split(".")) for read in rule.reads]
+                if not any(related(read, field) for read in reads for field in unsure) and not rule.check(node):
+                    found.append(Problem(dotted(reads[0]), rule.message, rule.hint))
+    return [*found, *extra_args_problems(job.spec.training.extra_args)]
+
+
+def _nodes(job: FineTuneJob, at: str) -> Iterator[tuple[Keys, Any]]:
+    """The objects at a dotted path; [] branches into the entries of a list."""
+    nodes: list[tuple[Keys, Any]] = [((), job)]
+    for name in at.split("."):
+        nodes = [((*keys, name.removesuffix("[]")), _attribute(node, name.removesuffix("[]"))) for keys, node in nodes]
+        if name.endswith("[]"):
+            nodes = [((*keys, index), item) for keys, node in nodes for index, item in enumerate(node)]
+    yield from nodes
+
+
+def _attribute(node: Part, alias: str) -> Any:
+    return next(getattr(node, name) for name, field in type(node).model_fields.items() if field.alias == alias)
+
+
+def related(one: Keys, other: Keys) -> bool:
+    """One path leads to or into the other."""
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]

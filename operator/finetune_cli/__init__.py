@@ -1,0 +1,1 @@
+"""The `finetune` command: one file per command, each importing what it needs only when it runs."""

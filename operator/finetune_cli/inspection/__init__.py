@@ -1,0 +1,1 @@
+"""What `finetune inspect` does: prepare the data, look at it, show it."""

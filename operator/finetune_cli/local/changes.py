@@ -1,0 +1,47 @@
+"""Which settings may change between two runs in the same output folder: those that do not decide what is learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from finetune_api.spec import FineTuneJob
+
+#: Path in the YAML (and all below it) -> why a run may go on with another value.
+FREE_TO_CHANGE: Mapping[str, str] = {
+    "spec.runPolicy": "decides when to give up",
+    "spec.training.loggingSteps": "decides how often progress is told",
+    "spec.training.saveSteps": "decides how much work a crash costs",
+    "spec.training.saveTotalLimit": "decides how many checkpoints are kept",
+    "spec.training.reportTo": "decides who else is told",
+    "spec.distributed.masterPort": "is where the processes meet",
+    "spec.distributed.rendezvousTimeoutSeconds": "is how long they wait for each other",
+    "spec.distributed.nodes": "is compared as part of the world size",
+    "spec.distributed.processesPerNode": "is compared as part of the world size",
+    "spec.trainer.env": "is for a closer look at a failing run",
+    "spec.output": "decides what is written besides the training",
+}
+
+
+def changed_settings(old: FineTuneJob, new: FineTuneJob) -> list[str]:
+    """Settings that decide the result and differ, as lines `path: old -> new`. Both jobs are resolved."""
+    before, after = (_flat(job.to_manifest()["spec"], "spec") for job in (old, new))
+    for flat, job in ((before, old), (after, new)):
+        flat["world size (nodes x processesPerNode)"] = job.spec.distributed.nodes * (job.spec.distributed.processes_per_node or 1)
+    paths = [path for path in before | after if not _free(path) and before.get(path) != after.get(path)]
+    return [f"{path}: {before.get(path, 'not set')} -> {after.get(path, 'not set')}" for path in paths]
+
+
+def _free(path: str) -> bool:
+    return any(path == free or path.startswith((f"{free}.", f"{free}[")) for free in FREE_TO_CHANGE)
+
+
+def _flat(value: Any, path: str) -> dict[str, Any]:
+    """Nested data as {path of a leaf: leaf}."""
+    if isinstance(value, dict) and value:
+        items = [(f"{path}.{key}", item) for key, item in value.items()]
+    elif isinstance(value, list) and value:
+        items = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
+    else:
+        return {path: value}
+    return {key: leaf for name, item in items for key, leaf in _flat(item, name).items()}

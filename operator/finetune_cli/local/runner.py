@@ -1,0 +1,142 @@
+"""The attempts of a local run: start all nodes, wait until all have left, decide with the operator's restart policy, again."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from finetune_api.contract import RESOLVED_JOB_FILE, STATE_DIR, TerminationMessage
+from finetune_api.restart import Decision, decide
+from finetune_api.spec import FineTuneJob
+from finetune_cli.local import events
+from finetune_cli.local.attempt import log_name, read_last_words, supervise, verdict
+from finetune_cli.local.environment import Layout, NodeStart, node_environment
+from finetune_cli.local.folder import LOGS_DIR, saved_step
+from finetune_cli.local.nodes import Node
+from finetune_cli.local.outcome import DEADLINE, STOPPED, Outcome, ending
+from finetune_cli.local.ports import free_port
+from finetune_cli.local.stop import StopRequests
+from finetune_cli.local.watch import Show, Watch
+from finetune_trainer import fence
+
+LAUNCHER = (sys.executable, "-m", "finetune_trainer")
+
+_FIRST_DELAY, _LONGEST_DELAY = 0.5, 30.0
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """A run that may start: the folder is ours and locked, the resolved job is written into it.
+
+    Attributes:
+        lock: file descriptor that the launchers inherit.
+        command: argv of a launcher.
+    """
+
+    job: FineTuneJob
+    output: Path
+    layout: Layout
+    mounts: Mapping[str, str]
+    lock: int
+    command: Sequence[str] = LAUNCHER
+
+
+def run_attempts(run: LocalRun, show: Show, stop: StopRequests) -> Outcome:
+    """Run the job to its end. Every process of an attempt has left before the next one starts."""
+    policy = run.job.spec.run_policy
+    started = time.monotonic()
+    deadline = started + (policy.active_deadline_seconds or float("inf")) - policy.graceful_stop_seconds  # It includes the last save.
+    first = attempt = next_attempt(run.output)
+    restarts = 0
+    while True:
+        logs = run.output / LOGS_DIR / f"attempt-{attempt}"
+        codes, account = _attempt(run, attempt, logs, deadline, show, stop)
+        expired = time.monotonic() >= deadline
+        decision = decide(codes, restarts=restarts, max_restarts=policy.max_restarts, stopping=stop.asked or expired)
+        if decision == STOPPED and not stop.asked:
+            decision = DEADLINE
+        delay = retry_delay(restarts) if decision.action == "retry" else 0.0
+        restarts += decision.charged
+        show(events.AttemptEnded(attempt, decision, account.message if account else "", restarts, delay))
+        if decision.action == "retry":
+            decision = _wait(delay, deadline, stop) or decision
+        if decision.action != "retry":
+            break
+        attempt += 1
+    state, reason, message = ending(decision, account, policy)
+    return Outcome(state, reason, message, saved_step(run.output), attempt - first + 1, restarts, logs, time.monotonic() - started)
+
+
+def next_attempt(output: Path) -> int:
+    """One more than the highest attempt that ever ran in this folder, from 0: an old process can never be taken for a new one."""
+    logs = (re.fullmatch(r"attempt-(\d+)", path.name) for path in (output / LOGS_DIR).glob("attempt-*"))
+    return max(fence.next_attempt(output / STATE_DIR), *(int(match[1]) + 1 for match in logs if match), 0)
+
+
+def retry_delay(restarts: int) -> float:
+    """Seconds before the next attempt: doubling from half a second, at most half a minute."""
+    return float(min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(restarts, 10)))
+
+
+def _wait(delay: float, deadline: float, stop: StopRequests) -> Decision | None:
+    """Sleep; the decision that ends the run if something happens meanwhile."""
+    until = time.monotonic() + delay
+    while time.monotonic() < until:
+        if stop.asked:
+            return STOPPED
+        if time.monotonic() >= deadline:
+            return DEADLINE
+        time.sleep(0.05)
+    return None
+
+
+def _attempt(
+    run: LocalRun, attempt: int, logs: Path, deadline: float, show: Show, stop: StopRequests
+) -> tuple[list[int], TerminationMessage | None]:
+    """One attempt from start to the last process: exit codes of the nodes, and why it did not succeed."""
+    logs.mkdir(parents=True, exist_ok=True)
+    wanted = run.job.spec.distributed.master_port
+    port = free_port(wanted)
+    if port != wanted:
+        show(events.Noted(f"Port {wanted} (spec.distributed.masterPort) is in use on this machine: the processes meet at {port}."))
+    with tempfile.TemporaryDirectory(prefix="finetune-") as name:
+        scratch = Path(name)
+        nodes = [_start_node(run, attempt, rank, port, scratch, logs) for rank in range(run.layout.nodes)]
+        show(events.AttemptStarted(attempt, logs))
+        prepared = run.output / STATE_DIR / f"prepared-{attempt}.json"
+        watch = Watch(nodes, _port_file(scratch, 0), prepared, show, stop)
+        left = supervise(nodes, run.job.spec.run_policy.graceful_stop_seconds, deadline, stop, watch.tick)
+        words = [read_last_words(node, _termination_log(scratch, node.rank)) for node in left]
+    return [word.exit_code for word in words], verdict(words, logs)
+
+
+def _start_node(run: LocalRun, attempt: int, rank: int, port: int, scratch: Path, logs: Path) -> Node:
+    start = NodeStart(
+        job_file=run.output / RESOLVED_JOB_FILE,
+        output=run.output,
+        attempt=attempt,
+        node_rank=rank,
+        pod_uid=str(uuid.uuid4()),
+        master_port=port,
+        mounts=run.mounts,
+        port_file=_port_file(scratch, rank),
+        termination_log=_termination_log(scratch, rank),
+        parent_pid=os.getpid(),
+    )
+    env = node_environment(os.environ, run.job, run.layout, start, len(os.sched_getaffinity(0)))
+    return Node(rank, run.command, env, logs / log_name(rank), run.lock)
+
+
+def _port_file(scratch: Path, rank: int) -> Path:
+    return scratch / f"port-{rank}"
+
+
+def _termination_log(scratch: Path, rank: int) -> Path:
+    return scratch / f"termination-{rank}.json"

@@ -1,0 +1,31 @@
+"""The `finetune` command: one line here per command, one file `finetune_cli/NAME.py` with a plain function of the same name.
+
+`finetune --help` must stay under 0.3 s, so the top level of a command's file imports the standard library, typer and
+finetune_cli.extras only; what the work needs (finetune_api included) is imported inside the function, and what needs torch or
+transformers inside `with trainer_extra():`.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from finetune_cli import explain, init, plot, run, schema, validate
+
+app = typer.Typer(
+    name="finetune",
+    help="Fine-tune language models from one YAML, on this machine or on a Kubernetes cluster.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+# In the order in which a person meets them.
+app.command("init")(init.init)
+app.command("validate")(validate.validate)
+app.command("run")(run.run)
+app.command("plot")(plot.plot)
+app.command("explain")(explain.explain)
+app.command("schema")(schema.schema)
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,58 @@
+"""`finetune plot`: the curves of one run, or of several over each other, as a PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from finetune_cli.extras import trainer_extra
+
+_SEVERAL = Path("runs.png")
+
+
+def plot(
+    outputs: Annotated[list[Path], typer.Argument(metavar="OUTPUT...", help="Output folders of runs, finished or not.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Where to write. Default: in the run's folder; runs.png for several.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="loss, learning-rate, throughput, grad-norm; repeatable. Default: the first three."),
+    ] = None,
+) -> None:
+    """Draw loss, evaluation loss, learning rate and throughput of one run, or of several over each other."""
+    with trainer_extra():
+        from finetune_trainer.results.plot import DEFAULT_METRICS, METRICS, plot_runs
+    from finetune_api.contract import LOG_FILE, PLOT_FILE
+    from finetune_trainer.results.log import read_log
+
+    metrics = tuple(dict.fromkeys(metric or DEFAULT_METRICS))
+    if unknown := [name for name in metrics if name not in METRICS]:
+        raise typer.BadParameter(f"{', '.join(unknown)}: choose from {', '.join(METRICS)}.", param_hint="--metric")
+    folders = [path.parent if path.name == LOG_FILE else path for path in outputs]
+    logs = dict(zip(run_names(folders), (read_log(folder) for folder in folders), strict=True))
+    if empty := [str(folder) for folder, log in zip(folders, logs.values(), strict=True) if not log]:
+        typer.echo(f"Nothing has been logged yet in {', '.join(empty)}: no {LOG_FILE} with a step in it.", err=True)
+        raise typer.Exit(1)
+    path = out or (folders[0] / PLOT_FILE if len(folders) == 1 else _SEVERAL)
+    if path.suffix != ".png":
+        raise typer.BadParameter(f"{path}: the picture is a PNG; write {path.with_suffix('.png')}.", param_hint="--out")
+    try:
+        plot_runs(logs, path, metrics)
+    except (ValueError, OSError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    typer.echo(path)
+
+
+def run_names(folders: Sequence[Path]) -> list[str]:
+    """A name for each run: as many of the last parts of its path as tell all of them apart. A folder given twice is numbered."""
+    parts = [folder.absolute().parts for folder in folders]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(set(parts)):
+            break
+    return [name if names.count(name) == 1 else f"{name} ({names[: index + 1].count(name)})" for index, name in enumerate(names)]

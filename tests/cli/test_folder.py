@@ -1,0 +1,117 @@
+"""Whose an output folder is, and what may change between two runs in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli.jobs import a_job
+
+from finetune_api.contract import CHECKPOINTS_DIR, LOG_FILE, STATE_DIR
+from finetune_api.spec import FineTuneJob
+from finetune_cli.local.changes import FREE_TO_CHANGE, changed_settings
+from finetune_cli.local.folder import FolderState, Ruling, delete, deletions, inspect, judge, write_run
+from finetune_cli.local.lock import LOCK_FILE, folder_lock
+from finetune_trainer.results.resolved_job import write_resolved_job
+
+OUT = Path("out")
+
+
+def an_earlier_run(output: Path, job: FineTuneJob, *, step: int | None = None, completed: bool = False) -> None:
+    with folder_lock(output):
+        write_resolved_job(job, output)
+        write_run(output, output, {}, completed)
+        (output / LOG_FILE).write_text("{}\n")
+        if step is not None:
+            (output / CHECKPOINTS_DIR / f"step-{step:08d}").mkdir(parents=True)
+            (output / CHECKPOINTS_DIR / f"step-{step:08d}" / "weights").write_bytes(b"x" * 5000)
+
+
+def test_table_of_rulings(tmp_path: Path) -> None:
+    job = a_job(tmp_path)
+    other_name = a_job(tmp_path, "other")
+    other_rate = a_job(tmp_path, training={"precision": "fp32", "learningRate": 1e-5})
+    mine = {"entries": ("finetunejob.yaml",), "ours": True}
+    table: list[tuple[FolderState, str, str]] = [
+        (FolderState(), "start", ""),
+        (FolderState(entries=("thesis.tex",)), "refuse", "not empty and not a run of ours (it holds thesis.tex)"),
+        (FolderState(**mine), "start", ""),
+        (FolderState(**mine, unreadable="line 3: what?"), "refuse", "cannot be read: line 3: what?"),
+        (FolderState(**mine, job=other_name), "refuse", "belongs to the job other, and this one is tiny"),
+        (FolderState(**mine, job=job), "start", ""),
+        (FolderState(**mine, job=job, saved_step=4), "continue", ""),
+        (FolderState(**mine, job=job, saved_step=4, completed=True), "complete", ""),
+        (FolderState(**mine, job=other_rate), "start", ""),
+        (FolderState(**mine, job=other_rate, saved_step=4), "refuse", "spec.training.learningRate: 1e-05 -> 0.0002"),
+        (FolderState(**mine, job=other_rate, completed=True), "refuse", "spec.training.learningRate: 1e-05 -> 0.0002"),
+    ]
+    for state, action, problem in table:
+        ruling = judge(state, job, OUT)
+        assert ruling.action == action, state
+        assert problem in ruling.problem
+        assert bool(ruling.hint) == (action == "refuse")
+
+
+def test_a_folder_is_read_back_as_it_was_left(tmp_path: Path) -> None:
+    job, output = a_job(tmp_path), tmp_path / "out"
+    assert inspect(output) == FolderState()
+    an_earlier_run(output, job, step=12)
+    state = inspect(output)
+    assert (state.ours, state.job, state.saved_step, state.completed) == (True, job, 12, False)
+    assert judge(state, job, output) == Ruling("continue")
+    (output / "finetunejob.yaml").write_text("kind: Nonsense")
+    assert judge(inspect(output), job, output).action == "refuse"
+
+
+def test_a_lock_alone_makes_no_run(tmp_path: Path) -> None:
+    with folder_lock(tmp_path):
+        assert inspect(tmp_path) == FolderState()
+    (tmp_path / "thesis.tex").write_text("")
+    assert not inspect(tmp_path).ours
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changes"),
+    [
+        ({"runPolicy": {"maxRestarts": 0}}, {"runPolicy": {"maxRestarts": 9}}, []),
+        ({"training": {"loggingSteps": 1, "saveSteps": 2}}, {"training": {"saveTotalLimit": 5, "reportTo": ["tensorboard"]}}, []),
+        ({"distributed": {"nodes": 2}}, {"distributed": {"processesPerNode": 2, "masterPort": 4000}}, []),
+        ({"distributed": {"nodes": 2}}, {}, ["world size (nodes x processesPerNode): 2 -> 1"]),
+        ({"training": {"maxSteps": 5}}, {"training": {"maxSteps": 6}}, ["spec.training.maxSteps: 5 -> 6"]),
+        (
+            {"training": {"lora": {"targetModules": ["q_proj"]}}},
+            {"training": {"lora": {"targetModules": ["q_proj", "v_proj"]}}},
+            ["spec.training.lora.targetModules[1]: not set -> v_proj"],
+        ),
+        ({}, {"dataset": {"sources": [{"uri": "file://b.json", "format": "openai"}]}}, ["file://pairs.jsonl -> file://b.json", "alpaca -> openai"]),
+    ],
+)
+def test_changed_settings(tmp_path: Path, before: dict[str, Any], after: dict[str, Any], changes: list[str]) -> None:
+    found = changed_settings(a_job(tmp_path, **before), a_job(tmp_path, **after))
+    assert len(found) == len(changes)
+    assert all(line.endswith(change) for line, change in zip(found, changes, strict=True))
+
+
+def test_what_is_free_to_change_exists(tmp_path: Path) -> None:
+    for path in FREE_TO_CHANGE:
+        model: Any = FineTuneJob
+        for part in path.split("."):
+            field = next(field for field in model.model_fields.values() if field.alias == part)
+            model = field.annotation
+
+
+def test_fresh_deletes_what_a_run_wrote_and_nothing_else(tmp_path: Path) -> None:
+    output, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    an_earlier_run(output, a_job(tmp_path), step=3)
+    elsewhere.mkdir()
+    (elsewhere / "precious").write_text("")
+    (output / "merged").symlink_to(elsewhere)
+    (output / "model.safetensors").write_bytes(b"w" * 100)
+    (output / "my_notes.txt").write_text("")
+    found = deletions(output)
+    assert (found[0].path.name, found[0].files, found[0].size) == (CHECKPOINTS_DIR, 1, 5000)
+    delete(found)
+    assert sorted(path.name for path in output.iterdir()) == [STATE_DIR, "my_notes.txt"]
+    assert [path.name for path in (output / STATE_DIR).iterdir()] == [LOCK_FILE]
+    assert (elsewhere / "precious").exists()

@@ -1,0 +1,36 @@
+"""Fixtures that many tests share. Models are made once a session; a test that changes a folder copies it first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import tiny
+from examples.quickstart import get_model, make_data
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a random Llama of 0.16 M parameters with its tokenizer and chat template."""
+    return tiny.make_model(tmp_path_factory.mktemp("tiny") / "llama")
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen3(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a Qwen3 (output head tied to the embeddings)."""
+    return tiny.make_model(tmp_path_factory.mktemp("tiny") / "qwen3", family="qwen3")
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """Folder with SmolLM2-135M-Instruct as a GGUF file (get_model.GGUF); downloaded the first time."""
+    return get_model.main()
+
+
+@pytest.fixture(scope="session")
+def stdlib_pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """JSONL file, format openai, with about two thousand real samples."""
+    folder = tmp_path_factory.mktemp("data")
+    make_data.main(folder)
+    return folder / "stdlib.jsonl"

@@ -1,0 +1,143 @@
+"""What holds for the repository as a whole: names, contents of the wheel, and documentation that is true."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from itertools import chain
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("operator/finetune_api", "operator/finetune_cli", "trainer_image/finetune_trainer")
+
+
+def _files() -> list[Path]:
+    """Files that are, or would be, in version control."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return [path for name in listed.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+PAGES = [path for path in _files() if path.suffix == ".md"]
+page = pytest.mark.parametrize("page", PAGES, ids=[str(path.relative_to(ROOT)) for path in PAGES])
+
+
+def _blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_folder_operator_does_not_shadow_the_standard_library():
+    assert not (ROOT / "operator" / "__init__.py").exists()
+    code = "import operator; print(operator.add(1, 1), operator.__file__)"
+    printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert printed.startswith("2 ") and not printed.split()[1].startswith(str(ROOT))
+
+
+def test_no_file_names_a_machine():
+    """No path of somebody's machine and no package host: a clone works wherever its pip does."""
+    found = []
+    pattern = re.compile(r"(?<![\w.])/(?:work|root|home/\w+)/|pypi\.org|pythonhosted|index-url|trusted-host")
+    for path in _files():
+        if path.suffix in {".png", ".gguf", ".parquet"} or path == Path(__file__):
+            continue
+        found += [f"{path.relative_to(ROOT)}: {line.strip()}" for line in path.read_text().splitlines() if pattern.search(line)]
+    assert found == []
+
+
+def test_versions_are_exact_and_cover_what_is_asked_for():
+    lines = [line for line in (ROOT / "constraints/versions.txt").read_text().splitlines() if not line.startswith("#")]
+    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line)] == []
+    pinned = {re.sub(r"[-_.]+", "-", line.split("==")[0]).lower() for line in lines}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"].values()
+    wanted = [*project["project"]["dependencies"], *chain(*extras), *project["dependency-groups"]["dev"]]
+    names = {re.sub(r"[-_.]+", "-", re.split(r"[<>=!\[ ]", each)[0]).lower() for each in wanted}
+    assert names - pinned == set()
+
+
+def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path):
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)], cwd=ROOT, check=True, capture_output=True
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    names = (path.relative_to(ROOT).as_posix() for path in _files())
+    assert packed == {name.split("/", 1)[1] for name in names if name.startswith(tuple(f"{package}/" for package in PACKAGES))}
+
+
+@pytest.mark.parametrize("module", ["finetune_cli.main", "finetune_api.spec"])
+def test_heavy_libraries_are_imported_when_they_are_needed(module: str):
+    path = f"{ROOT / 'operator'}:{ROOT / 'trainer_image'}"
+    code = (
+        f"import sys, {module}; print(*sorted({{'torch', 'transformers', 'datasets', 'matplotlib', 'numpy'}} & set(sys.modules)))"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": path}
+    ).stdout
+    assert printed.strip() == ""
+
+
+@page
+def test_links_lead_somewhere(page: Path):
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        other = (page.parent / name).resolve() if name else page
+        if not other.exists() or (anchor and anchor not in _anchors(other)):
+            broken.append(target)
+    assert broken == []
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@page
+def test_commands_of_the_documentation_exist(page: Path):
+    from finetune_cli.main import app
+
+    commands = {command.name for command in app.registered_commands} | {"--help"}
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = page.read_text()
+    assert set(re.findall(r"(?:^|`|\$ )finetune ([a-z-]+)", text, re.MULTILINE)) <= commands
+    assert set(re.findall(r"(?:^|`|\$ )make ([a-z-]+)", text, re.MULTILINE)) <= targets
+
+
+@page
+def test_jobs_of_the_documentation_are_valid(page: Path, tmp_path: Path):
+    from finetune_api.load import load_job
+
+    for block in _blocks(page, "yaml"):
+        if isinstance(document := yaml.safe_load(block), dict) and "apiVersion" in document:
+            (tmp_path / "job.yaml").write_text(block)
+            load_job(tmp_path / "job.yaml")
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/**/*.yaml")), ids=str)
+def test_examples_are_valid(path: Path):
+    from finetune_api.load import load_job
+
+    assert load_job(path).spec.dataset.sources
+
+
+def test_the_quickstart_data_is_the_same_each_time(stdlib_pairs: Path, tmp_path: Path):
+    from examples.quickstart import make_data
+
+    make_data.main(tmp_path)
+    assert (tmp_path / "stdlib.jsonl").read_bytes() == stdlib_pairs.read_bytes()
+    assert 1000 < len(stdlib_pairs.read_text().splitlines()) < 5000

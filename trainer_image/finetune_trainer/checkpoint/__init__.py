@@ -1,0 +1,1 @@
+"""Atomic, verified checkpoints; resume takes the newest complete one."""

@@ -1,0 +1,131 @@
+"""The launcher of one node, PID 1 of its pod: `job.yaml -> fence -> prepare -> rendezvous -> ranks -> verdict`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from finetune_api.contract import ExitCode, TerminationMessage
+from finetune_api.load import SpecErrors, load_job
+from finetune_api.spec import FineTuneJob
+from finetune_trainer import failure, fence, lifeline
+from finetune_trainer.errors import UserError
+from finetune_trainer.launcher import checks, peers, preparation, progress, termination, warm
+from finetune_trainer.launcher.context import Context
+from finetune_trainer.launcher.progress_server import ProgressServer
+from finetune_trainer.launcher.say import say
+from finetune_trainer.launcher.stop import Stop
+from finetune_trainer.launcher.verdict import End, Verdict, judge, preempted
+from finetune_trainer.rank.task import RankTask
+from finetune_trainer.settings import NodeSettings
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a launcher starts.
+
+    Attributes:
+        prepare: module that node 0 runs with `python -m`.
+        rank: "module:function" that each rank process calls with its RankTask.
+        preload: what the forkserver imports for a job.
+    """
+
+    prepare: str = "finetune_trainer.prepare"
+    rank: str = "finetune_trainer.rank.train:run_rank"
+    preload: Callable[[FineTuneJob], warm.Preload] = warm.choose
+
+
+def launch(env: Mapping[str, str], program: Program = Program()) -> ExitCode:
+    """Run this node's part of one attempt. Call in the main thread of a process that ends with the result.
+
+    Args:
+        env: the environment of the contract.
+    """
+    stop = Stop()
+    stop.listen()
+    try:
+        settings = NodeSettings.from_env(env)
+    except UserError as error:
+        say(str(error))
+        return ExitCode.USER_ERROR
+    scratch = Path(tempfile.mkdtemp(prefix="finetune-"))
+    try:
+        verdict = _attempt(settings, env, stop, scratch, program)
+    except BaseException as exc:
+        verdict = judge([End(f"the launcher of node {settings.node_rank}", None, None, failure.describe(exc, phase="starting"))])
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return _leave(settings, verdict)
+
+
+def _attempt(settings: NodeSettings, env: Mapping[str, str], stop: Stop, scratch: Path, program: Program) -> Verdict:
+    """The story of one attempt; each step either goes well or ends it with a verdict."""
+    say(f"node {settings.node_rank} of {settings.nnodes}, attempt {settings.attempt}: {settings.job_file} -> {settings.output_dir}")
+    if settings.parent_pid:
+        lifeline.die_with(settings.parent_pid)
+    try:
+        job = load_job(settings.job_file)
+    except SpecErrors as errors:
+        raise UserError("InvalidSpec", str(errors), "finetune validate FILE shows the same.") from errors
+    checks.check_output(settings)
+    checks.check_master_port(settings)
+    fence.claim(settings.state_dir, settings.node_rank, settings.attempt, settings.pod_uid)
+    peers.forget(settings)
+
+    context = Context(settings, job, scratch, stop, progress.starting(settings.attempt))
+    server = ProgressServer("127.0.0.1" if settings.parent_pid else "", settings.http_port, context.progress, lambda: context.ticked_at)
+    if settings.http_port_file:
+        server.write_port(settings.http_port_file)
+    os.environ.update(warm.rank_environment(job, settings, env))
+    warm.start(program.preload(job))
+    threading.Thread(target=importlib.import_module, args=("finetune_trainer.launcher.agent",), daemon=True).start()
+
+    ended = preparation.prepare(context, program.prepare) if settings.node_rank == 0 else preparation.wait_for_prepared(context)
+    if ended is None and stop.requested:
+        ended = preempted(0)
+    return ended or _train(context, program.rank)
+
+
+def _train(context: Context, entry: str) -> Verdict:
+    from finetune_trainer.launcher import gang  # Imports torch, which the thread above has begun.
+
+    settings = context.settings
+    if settings.node_rank > 0 and (ended := gang.wait_for_master(context)) is not None:
+        return ended
+    task = RankTask(
+        job_file=str(settings.job_file),
+        output_dir=str(settings.output_dir),
+        prepared_file=str(context.prepared_file),
+        scratch_dir=str(context.scratch),
+        attempt=settings.attempt,
+        node_rank=settings.node_rank,
+        pod_uid=settings.pod_uid,
+        launcher_pid=os.getpid(),
+    )
+    return gang.run_ranks(context, task, entry)
+
+
+def _leave(settings: NodeSettings, verdict: Verdict) -> ExitCode:
+    say(f"{verdict.reason}: {verdict.message}")
+    for line in verdict.traceback.splitlines():
+        say(f"| {line}")
+    if verdict.exit_code is not ExitCode.OK:
+        if verdict.exit_code is not ExitCode.FENCED:
+            peers.tell(settings, peers.PeerFailure(settings.node_rank, verdict.exit_code, verdict.reason, verdict.message))
+        message = TerminationMessage(
+            exit_code=verdict.exit_code,
+            reason=verdict.reason,
+            message=verdict.message,
+            node_rank=settings.node_rank,
+            rank=verdict.rank,
+            phase=verdict.phase,
+            step=verdict.step,
+        )
+        termination.write(settings.termination_log, message)
+    return verdict.exit_code

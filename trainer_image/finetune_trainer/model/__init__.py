@@ -1,0 +1,1 @@
+"""Where a model comes from, how it and its tokenizer are loaded, adapters."""

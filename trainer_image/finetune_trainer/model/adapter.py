@@ -1,0 +1,64 @@
+"""Add the trainable LoRA adapter that spec.training asks for."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from finetune_api.spec import ALL_LINEAR, Training
+from finetune_trainer.errors import UserError
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+
+def add_adapter(model: PreTrainedModel, training: Training) -> PeftModel | PreTrainedModel:
+    """For method lora a PeftModel around `model`, with float32 adapter weights that depend on training.seed alone; else `model`.
+
+    Raises:
+        UserError: BadTargetModules, when a name in lora.targetModules matches nothing, or the output head that the embedding shares.
+    """
+    if training.method == "full":
+        return model
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    lora = training.lora
+    everything = ALL_LINEAR in lora.target_modules
+    if not everything:
+        _check_targets(model, lora.target_modules)
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=ALL_LINEAR if everything else sorted(lora.target_modules),
+        use_rslora=lora.use_rslora,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
+        return get_peft_model(model, config, autocast_adapter_dtype=True)
+
+
+def _check_targets(model: PreTrainedModel, targets: list[str]) -> None:
+    import torch
+
+    names = {
+        name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear | torch.nn.Embedding | torch.nn.Conv1d)
+    }
+    leaves = sorted({name.rpartition(".")[2] for name in names})
+    for target in targets:
+        if not any(name == target or name.endswith(f".{target}") for name in names):
+            near = get_close_matches(target, leaves, 1)
+            hint = (f"Did you mean {near[0]}? " if near else "") + f"It has: {', '.join(leaves)}."
+            raise UserError("BadTargetModules", f"training.lora.targetModules: {type(model).__name__} has no module {target!r}.", hint)
+    head = model.get_output_embeddings()
+    shared = head is not None and head.weight is model.get_input_embeddings().weight
+    ends = {name.rpartition(".")[2] for name, module in model.named_modules() if module in (head, model.get_input_embeddings())}
+    if shared and ends & set(targets):
+        raise UserError(
+            "BadTargetModules",
+            f"training.lora.targetModules: {sorted(ends & set(targets))[0]} shares its weight with another module in this model.",
+            f"Leave {' and '.join(sorted(ends))} out.",
+        )

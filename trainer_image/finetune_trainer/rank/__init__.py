@@ -1,0 +1,1 @@
+"""One training process: build, train, save, always close."""
