@@ -168,13 +168,17 @@ class _Handler(BaseHTTPRequestHandler):
         return self._json({**info, "_id": repo.id, "tags": [], "downloads": 0, "likes": 0, "siblings": siblings})
 
     def _file(self, repo: Repo, revision: str, name: str, body: bool) -> None:
-        if repo.gated:
-            return self._error(403, "GatedRepo")
-        if revision not in (*repo.branches, repo.commit):
-            return self._error(404, "RevisionNotFound")
         data = repo.files.get(name)
-        if data is None:
-            return self._error(404, "EntryNotFound", commit=repo.commit)
+        if repo.gated:
+            self._error(403, "GatedRepo")
+        elif revision not in (*repo.branches, repo.commit):
+            self._error(404, "RevisionNotFound")
+        elif data is None:
+            self._error(404, "EntryNotFound", commit=repo.commit)
+        else:
+            self._content(repo, name, data, body)
+
+    def _content(self, repo: Repo, name: str, data: bytes, body: bool) -> None:
         start, span = 0, self.headers.get("Range")
         if span and body:
             self.hub.ranges.append(span)

@@ -86,3 +86,52 @@ def make_model(folder: Path, family: str = "llama", seed: int = 0, **config_over
         model = AutoModelForCausalLM.from_config(make_config(family, **config_overrides))
     model.save_pretrained(folder)
     return make_tokenizer(folder)
+
+
+def make_gguf(folder: Path, name: str = "tiny-F32.gguf", seed: int = 0, **config_overrides: Any) -> Path:
+    """Save the llama of make_model, with its tokenizer, as one unquantized GGUF file in `folder`; returns the file."""
+    import json
+    import tempfile
+
+    import gguf
+    from safetensors.numpy import load_file
+
+    config = make_config("llama", **config_overrides)
+    with tempfile.TemporaryDirectory() as plain:
+        weights = load_file(make_model(Path(plain), seed=seed, **config_overrides) / "model.safetensors")
+        vocabulary = json.loads((Path(plain) / "tokenizer.json").read_text())["model"]
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = gguf.GGUFWriter(folder / name, "llama")
+    writer.add_name("tiny")
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(config.head_dim)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("default")
+    tokens = sorted(vocabulary["vocab"], key=vocabulary["vocab"].get)
+    writer.add_token_list(tokens)
+    writer.add_token_types([gguf.TokenType.CONTROL if t in (PAD, START, END) else gguf.TokenType.NORMAL for t in tokens])
+    writer.add_token_merges([" ".join(merge) for merge in vocabulary["merges"]])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_pad_token_id(0)
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(CHAT_TEMPLATE)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    for hf_name, data in weights.items():
+        heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(hf_name.split(".")[-2])
+        if heads:  # llama.cpp keeps the two halves of a rotated head interleaved.
+            data = data.reshape(heads, 2, -1, config.hidden_size).swapaxes(1, 2).reshape(data.shape)
+        writer.add_tensor(names.get_name(hf_name.removesuffix(".weight")) + ".weight", data)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return folder / name

@@ -44,6 +44,8 @@ RESERVED_ENV = frozenset(
     }
 )  # fmt: skip
 RESERVED_ENV_PREFIXES = ("PET_", "FINETUNE_", "TORCHELASTIC_")
+#: Variables that hold secrets. Refused too: a job is readable by many and is copied into the output folder.
+SECRET_ENV = frozenset({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN", "WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY"})
 
 # --- paths in a pod --------------------------------------------------------------------------------------------------------------
 MOUNT_ROOT = "/mnt"

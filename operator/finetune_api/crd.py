@@ -9,13 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from finetune_api import spec
 from finetune_api.json_schema import Schema, flat_schema
 from finetune_api.rule import Rule
 from finetune_api.rules import RULES
 from finetune_api.status import FineTuneJobStatus
+from finetune_api.yaml_writer import to_yaml
 
 PLURAL = "finetunejobs"
 FILE_NAME = f"{PLURAL}.{spec.GROUP}.yaml"
@@ -77,12 +76,7 @@ def custom_resource_definition() -> dict[str, Any]:
 def crd_yaml() -> str:
     """The manifest as text; the same on every run."""
     header = "# Generated from the models of finetune_api by `python -m finetune_api.crd`; do not edit.\n"
-    return header + yaml.dump(custom_resource_definition(), Dumper=_NoAliases, sort_keys=False, width=120, allow_unicode=True)
-
-
-class _NoAliases(yaml.SafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
+    return header + to_yaml(custom_resource_definition())
 
 
 def _column(name: str, kind: str, path: str, priority: int) -> dict[str, Any]:

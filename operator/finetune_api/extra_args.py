@@ -11,9 +11,7 @@ import importlib.util
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from pydantic.alias_generators import to_snake
-
-from finetune_api.problems import Problem, nearest
+from finetune_api.problems import Problem, nearest, snake_case
 from finetune_api.spec import Training
 
 _AT = "spec.training.extraArgs"
@@ -71,7 +69,7 @@ def extra_args_problems(names: Iterable[str]) -> list[Problem]:
     """The names that have a field of their own in the job, or that the trainer owns. Needs no transformers."""
     problems = []
     for name in names:
-        snake = to_snake(name)
+        snake = snake_case(name)
         path = f"{_AT}.{name}"
         if snake in _FIELDS:
             problems.append(Problem(path, "has a field of its own.", f"Set {_FIELDS[snake]} instead."))
@@ -88,7 +86,7 @@ def unknown_extra_args(names: Iterable[str], known: Collection[str]) -> list[Pro
     """
     problems = []
     for name in names:
-        snake = to_snake(name)
+        snake = snake_case(name)
         if name in known or snake in _FIELDS or snake in _OWNED:
             continue
         near = snake if snake in known else nearest(name, set(known) - _FIELDS.keys() - _OWNED.keys())

@@ -119,7 +119,7 @@ def _type_hint(value: Any, wanted: str, is_now: str, node: Schema) -> str:
         return f"Write [{value}]." if is_now not in ("array", "object") else "Start each entry with '- '."
     if wanted == "object" and node.get("properties"):
         names = list(node["properties"])
-        return f"Its fields are {', '.join(names[:6])}{', ...' if len(names) > 6 else ''}."
+        return f"Its fields are {', '.join(names[:6])}{' and others' if len(names) > 6 else ''}."
     return ""
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic.alias_generators import to_camel, to_snake
+from pydantic.alias_generators import to_camel
 
 from finetune_api.json_schema import all_fields, children, node_at
-from finetune_api.problems import dotted, nearest
+from finetune_api.problems import dotted, nearest, snake_case
 
 #: Names that people bring along from transformers, LLaMA-Factory, axolotl and other operators -> the field here.
 FOREIGN = {
@@ -90,7 +90,7 @@ def meant(parent: Sequence[str | int], key: str) -> list[str]:
     """
     node = node_at(parent)
     here, siblings = _pattern(parent), children(node) if node else {}
-    snake = to_snake(key.replace("-", "_"))
+    snake = snake_case(key)
     camel = to_camel(snake)
     if camel in siblings:
         return [f"{here}.{camel}"]
@@ -113,7 +113,7 @@ def unknown_key_hint(parent: Sequence[str | int], key: str) -> str:
     here = _pattern(parent)
     if len(guesses) == 1 and guesses[0].rpartition(".")[0] == here:
         name = guesses[0].rpartition(".")[2]
-        return f"Write {name}." if to_camel(to_snake(key)) == name else f"Did you mean {name}?"
+        return f"Write {name}." if to_camel(snake_case(key)) == name else f"Did you mean {name}?"
     if len(guesses) == 1:
         place, _, name = guesses[0].rpartition(".")
         return f"It belongs under {place}." if name == key else f"That is {guesses[0]} here."

@@ -110,8 +110,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        near = nearest(path.name, [other.name for other in path.parent.glob("*.y*ml")]) if path.parent.is_dir() else None
-        hint = f"Did you mean {path.parent / near}?" if near else "`finetune init` writes a job to start from."
+        others = {other.stem: other for other in path.parent.glob("*.y*ml")} if path.parent.is_dir() else {}
+        near = nearest(path.stem, others)
+        hint = f"Did you mean {others[near]}?" if near else "`finetune init` writes a job to start from."
         raise YamlError(Problem("", "there is no such file.", hint)) from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1

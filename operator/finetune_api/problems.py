@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -57,6 +58,11 @@ def dotted(keys: Sequence[str | int]) -> str:
     for key in keys:
         text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
     return text
+
+
+def snake_case(name: str) -> str:
+    """learningRate, learning-rate -> learning_rate; bf16 stays bf16 (pydantic's to_snake makes bf_16 of it)."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|-", "_", name).lower()
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.7) -> str | None:

@@ -46,3 +46,8 @@ def cel_value(value: object) -> str:
 def cel_is_default(prefix: str, model: type[Part]) -> str:
     """CEL: every field of the object at `prefix` has its default."""
     return " && ".join(f"{prefix}.{field.alias} == {cel_value(field.default)}" for field in model.model_fields.values())
+
+
+def unique(values: Sequence[object]) -> bool:
+    """Whether no value stands there twice."""
+    return len(set(values)) == len(values)

@@ -6,10 +6,10 @@ it differs from its default.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from finetune_api import contract, spec
-from finetune_api.rule import Rule, cel_is_default, cel_value
+from finetune_api.rule import Rule, cel_is_default, cel_value, unique
 
 _SOURCES = ("spec.dataset.sources[]", "spec.dataset.evalSources[]")
 
@@ -20,8 +20,6 @@ FORMAT_COLUMNS = {
     "openai": ("messages", "role", "content"),
     "text": ("text",),
 }
-#: Variables that hold secrets: a job is readable by many and is copied into the output folder.
-SECRET_ENV = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN", "WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY")
 
 
 def _columns_rule(format_name: str, columns: tuple[str, ...]) -> Rule:
@@ -41,10 +39,6 @@ def _reserved(name: str) -> bool:
     return name in contract.RESERVED_ENV or name.startswith(contract.RESERVED_ENV_PREFIXES)
 
 
-def _unique(values: Sequence[object]) -> bool:
-    return len(set(values)) == len(values)
-
-
 def _inside_rule(field: str, *at: str) -> Rule:
     return Rule(
         f"{field} stays in its volume",
@@ -55,6 +49,18 @@ def _inside_rule(field: str, *at: str) -> Rule:
         lambda node: (uri := getattr(node, field)).startswith(("hf://", "file://")) or not ("/../" in uri or uri.endswith("/..")),
         "leaves the volume by '..'.",
         "Write the path from the volume's root, without '..'.",
+    )
+
+
+def _hub_only_rule(field: str, unset: str, is_unset: Callable[[spec.DataSource], bool]) -> Rule:
+    return Rule(
+        f"{field} of hub data only",
+        _SOURCES,
+        (field, "uri"),
+        f"self.uri.startsWith('hf://') || {unset}",
+        lambda source: source.uri.startswith("hf://") or is_unset(source),
+        f"only data from the hub (hf://) has a {field}.",
+        f"Remove {field} and name the file in uri.",
     )
 
 
@@ -121,24 +127,8 @@ RULES: tuple[Rule, ...] = (
         "evalFraction and evalSources exclude each other.",
         "Keep one of them.",
     ),
-    Rule(
-        "split of hub data only",
-        _SOURCES,
-        ("split", "uri"),
-        "self.uri.startsWith('hf://') || self.split == 'train'",
-        lambda source: source.uri.startswith("hf://") or source.split == "train",
-        "only data from the hub (hf://) has splits.",
-        "Remove split and name the file of the split in uri.",
-    ),
-    Rule(
-        "subset of hub data only",
-        _SOURCES,
-        ("subset", "uri"),
-        "self.uri.startsWith('hf://') || !has(self.subset)",
-        lambda source: source.uri.startswith("hf://") or source.subset is None,
-        "only data from the hub (hf://) has subsets.",
-        "Remove subset and name the file in uri.",
-    ),
+    _hub_only_rule("split", "self.split == 'train'", lambda source: source.split == "train"),
+    _hub_only_rule("subset", "!has(self.subset)", lambda source: source.subset is None),
     Rule(
         "a .txt file is text",
         _SOURCES,
@@ -164,7 +154,7 @@ RULES: tuple[Rule, ...] = (
         ("sources",),
         "self.sources.all(a, self.sources.exists_one(b, a.uri == b.uri && a.split == b.split && "
         "has(a.subset) == has(b.subset) && (!has(a.subset) || a.subset == b.subset)))",
-        lambda data: _unique([(source.uri, source.split, source.subset) for source in data.sources]),
+        lambda data: unique([(source.uri, source.split, source.subset) for source in data.sources]),
         "the same source is given twice.",
         "Give it once, with weight: 2.",
     ),
@@ -226,7 +216,7 @@ RULES: tuple[Rule, ...] = (
         ("spec.training.lora",),
         ("targetModules",),
         "self.targetModules.all(a, self.targetModules.exists_one(b, a == b))",
-        lambda lora: _unique(lora.target_modules),
+        lambda lora: unique(lora.target_modules),
         "a module is named twice.",
         "Keep one of them.",
     ),
@@ -290,8 +280,8 @@ RULES: tuple[Rule, ...] = (
         "no secrets in the environment",
         ("spec.trainer.env[]",),
         ("name",),
-        f"!(self.name in {cel_value(SECRET_ENV)})",
-        lambda variable: variable.name not in SECRET_ENV,
+        f"!(self.name in {cel_value(contract.SECRET_ENV)})",
+        lambda variable: variable.name not in contract.SECRET_ENV,
         "a secret does not belong in a job, which many can read and which is copied into the output folder.",
         "Remove it here and export it in the shell that runs the job.",
     ),
@@ -300,7 +290,7 @@ RULES: tuple[Rule, ...] = (
         ("spec.trainer",),
         ("env",),
         "self.env.all(a, self.env.exists_one(b, a.name == b.name))",
-        lambda trainer: _unique([variable.name for variable in trainer.env]),
+        lambda trainer: unique([variable.name for variable in trainer.env]),
         "a variable is set twice.",
         "Keep one of them.",
     ),

@@ -16,10 +16,12 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 KIND = "FineTuneJob"
 
-MODEL_URI = r"^(hf://[A-Za-z0-9._-]+/[A-Za-z0-9._-]+(@[A-Za-z0-9._/-]+)?|pvc://[a-z0-9][a-z0-9.-]*(/[^\s]*)?|file://[^\s]+)$"
+MODEL_URI = (
+    r"^(hf://[A-Za-z0-9._-]+/[A-Za-z0-9._-]+(@[A-Za-z0-9._/-]+)?|pvc://[a-z0-9][a-z0-9.-]*(/[^\s]*)?|file://[^\s]([^\r\n]*[^\s])?)$"
+)
 DATA_URI = (
     r"^(hf://[A-Za-z0-9._-]+/[A-Za-z0-9._-]+(@[A-Za-z0-9._/-]+)?|pvc://[a-z0-9][a-z0-9.-]*/[^\s]+"
-    r"|configmap://[a-z0-9][a-z0-9.-]*/[A-Za-z0-9._-]+|file://[^\s]+)$"
+    r"|configmap://[a-z0-9][a-z0-9.-]*/[A-Za-z0-9._-]+|file://[^\s]([^\r\n]*[^\s])?)$"
 )
 GGUF_FILE = r"^[^/\s]+\.gguf$"
 DNS_LABEL = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
@@ -177,9 +179,7 @@ class Training(Part):
     precision: Literal["bf16", "fp16", "fp32"] = Field(
         "bf16", description="Compute type of forward and backward. fp16 needs a GPU; bf16 is slow on processors without it."
     )
-    gradient_checkpointing: bool = Field(
-        True, description="Recompute activations in the backward pass: about 30 % slower, much less memory."
-    )
+    gradient_checkpointing: bool = Field(True, description="Recompute activations in backward: 30 % slower, much less memory.")
     seed: int = Field(42, ge=0, le=2**32 - 1, description="Seed of data order, dropout and new weights.")
     logging_steps: int = Field(10, ge=1, le=1_000_000, description="Steps between two progress reports.")
     eval_steps: int | None = Field(
@@ -201,9 +201,7 @@ class Distributed(Part):
     """How many processes train, and how they share the work."""
 
     nodes: int = Field(1, ge=1, le=1024, description="Nodes (pods; locally: groups of processes).")
-    processes_per_node: int | None = Field(
-        None, ge=1, le=64, description="Processes per node. Default: one per GPU, or 1 without a GPU."
-    )
+    processes_per_node: int | None = Field(None, ge=1, le=64, description="Processes per node. Default: one per GPU, else 1.")
     strategy: Literal["ddp"] = Field("ddp", description="ddp: each process holds the whole model, gradients are averaged.")
     backend: Literal["auto", "nccl", "gloo"] = Field("auto", description="Collectives. auto: nccl with GPUs, else gloo.")
     master_port: int = Field(29500, ge=1024, le=65535, description="Port of the rendezvous on node 0.")

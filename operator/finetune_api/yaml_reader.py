@@ -1,15 +1,14 @@
 """YAML as kubectl reads it, with the line of every value.
 
 kubectl turns YAML into JSON with sigs.k8s.io/yaml (a fork of go-yaml v2): 2e-4 and 5e8 are numbers, yes/no/on/off and y/n are
-booleans, 010 and 0o10 are octal, a date stays text, 12:30 stays text, 1.0 becomes the integer 1, keys become text. PyYAML differs in
-each of these, so plain scalars are resolved here. Beyond kubectl, duplicate keys and unknown tags are refused, and size and aliases
-are bounded.
+booleans, 010 and 0o10 are octal, dates and 12:30 stay text, 1.0 becomes the integer 1, keys become text. PyYAML differs in each of
+these, so plain scalars are resolved here. Beyond kubectl, duplicate keys and unknown tags are refused, and size and aliases are
+bounded.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +26,7 @@ Keys = tuple[str | int, ...]
 
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = "!plain"
+_SCALAR_TAGS = {_PLAIN, *(f"{_TAG}{name}" for name in ("int", "float", "bool", "null"))}
 _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(["", "~", "null", "Null", "NULL"], None),
     **dict.fromkeys(["y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"], True),
@@ -78,9 +78,9 @@ def read_documents(text: str) -> list[Document]:
     """
     if len(text.encode()) > MAX_BYTES:
         raise YamlError(Problem("", f"the file is larger than {MAX_BYTES} bytes, the most that a cluster takes."))
-    loader = _Loader(text)
     documents = []
     try:
+        loader = _Loader(text)
         while loader.check_node():
             node = loader.get_node()
             if node is not None and (node.tag != _PLAIN or node.value):
@@ -103,6 +103,11 @@ def read_value(text: str) -> Any:
     """
     documents = read_documents(text)
     return documents[0].data if documents else None
+
+
+def is_plain_text(text: str) -> bool:
+    """Whether this stays text when it is written without quotes."""
+    return text not in _WORDS and text != "<<" and not _NOT_JSON.fullmatch(text) and isinstance(_plain(text), str)
 
 
 class _Builder:
@@ -164,25 +169,22 @@ def _key(node: yaml.Node, keys: Keys) -> str:
 
 def _scalar(node: yaml.Node, keys: Keys) -> Any:
     text: str = node.value
-    if node.tag == _PLAIN:
-        value = _plain(text, lambda what, hint: YamlError(_problem(node, keys, what, hint)))
-    elif node.tag == f"{_TAG}str":
-        value = text
-    elif node.tag in {f"{_TAG}{name}" for name in ("int", "float", "bool", "null")}:
-        value = _plain(text, lambda what, hint: YamlError(_problem(node, keys, what, hint)))
-        if isinstance(value, str):
-            raise YamlError(_problem(node, keys, f"{text!r} is not a {node.tag.removeprefix(_TAG)}.", "Leave the !! tag out."))
-    else:
+    if node.tag == f"{_TAG}str":
+        return text
+    if node.tag not in _SCALAR_TAGS:
         raise YamlError(_problem(node, keys, f"the tag {node.tag.replace(_TAG, '!!')} means nothing here.", "Leave it out."))
+    if _NOT_JSON.fullmatch(text):
+        raise YamlError(_problem(node, keys, f"{text} is not a number that JSON has.", "Write a finite number."))
+    value = _plain(text)
+    if node.tag != _PLAIN and isinstance(value, str):
+        raise YamlError(_problem(node, keys, f"{text!r} is not a {node.tag.removeprefix(_TAG)}.", "Leave the !! tag out."))
     return value
 
 
-def _plain(text: str, error: Callable[[str, str], YamlError]) -> Any:
-    """A plain scalar -> what kubectl makes of it. `error` builds what is raised for .inf and .nan, which JSON does not have."""
+def _plain(text: str) -> Any:
+    """A scalar without quotes -> what kubectl makes of it (.inf and .nan aside, which JSON does not have)."""
     if text in _WORDS:
         return _WORDS[text]
-    if _NOT_JSON.fullmatch(text):
-        raise error(f"{text} is not a number that JSON has.", "Write a finite number.")
     # Digits may be grouped with _; go-yaml drops them wherever they are, after a first character that can start a number.
     digits = text.replace("_", "") if text[0] in "+-.0123456789" else text
     for pattern, base in _INTEGERS:

@@ -13,7 +13,10 @@ def explain(
     ] = "spec",
     recursive: Annotated[bool, typer.Option("--recursive", help="Also the fields of all fields, one line each.")] = False,
 ) -> None:
-    """Print what a field means: type, default, allowed values, examples, rules and the fields below it."""
+    """Print what a field means.
+
+    Type, default, allowed values, examples, rules and the fields below it.
+    """
     from finetune_api.docs import UnknownFieldError, explain_field
 
     try:

@@ -23,7 +23,8 @@ def inspect(
     limit: Annotated[int | None, typer.Option(min=0, help="How many rows to show. Default: 3; with --json all.")] = None,
     no_pack: Annotated[bool, typer.Option("--no-pack", help="One sample a row, also when the job packs.")] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a row: input_ids, labels, lengths, and source, row, line of its samples.")
+        bool,
+        typer.Option("--json", help="One JSON object a row: input_ids, labels, lengths, and source, row, line of its samples."),
     ] = False,
     cache: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for tokens. Default: finetune/inspect in the user's cache folder.")
@@ -46,7 +47,9 @@ def inspect(
         found = load(job_file, mount or (), overrides or (), cache, pack=not no_pack)
         rows = found.rows.eval if split == "eval" else found.rows.train
         if rows is None:
-            raise UserError("NothingToEvaluate", "The job sets no samples aside.", "Set dataset.evalFraction or dataset.evalSources.")
+            raise UserError(
+                "NothingToEvaluate", "The job sets no samples aside.", "Set dataset.evalFraction or dataset.evalSources."
+            )
         if as_json:
             show_json(rows, limit)
         else:

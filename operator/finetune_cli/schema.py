@@ -6,7 +6,9 @@ import typer
 
 
 def schema() -> None:
-    """Print the JSON schema of a job file, for completion and checks in an editor.
+    """Print the JSON schema of a job file.
+
+    For completion and checks in an editor:
 
     finetune schema > finetunejob.schema.json, then as the first line of the job:
     # yaml-language-server: $schema=finetunejob.schema.json

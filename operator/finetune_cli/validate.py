@@ -20,7 +20,9 @@ def validate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Check job files: every problem at once, with its place and what to write instead.
+    """Say everything that is wrong in job files.
+
+    Each problem with its place and what to write instead, before anything runs.
 
     Exit code 0: all jobs are right. 1: problems were found.
     """

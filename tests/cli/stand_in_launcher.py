@@ -3,7 +3,7 @@
 Usage: stand_in_launcher.py SCRIPT.json, where SCRIPT is {"ATTEMPT" or "*": {"NODE" or "*": step}} and a step is
     exit: exit code; seconds: how long it works first; reason, message: the termination message;
     progress: a document for /progress; checkpoint: step to save when asked to stop; deaf: ignore SIGTERM;
-    orphan: leave a process behind.
+    orphan: leave a process behind; lingers: seconds it stays after its parent has died.
 """
 
 import json
@@ -58,7 +58,9 @@ def leave(code: int) -> None:
 
 signal.signal(signal.SIGTERM, signal.SIG_IGN if step.get("deaf") else lambda *_: asked.set())
 print(f"node {node} of attempt {attempt} works", flush=True)
-contract = {name: value for name, value in env.items() if name.startswith(("FINETUNE_", "PET_")) or name in ("RANK", "NNODES", "MARK")}
+contract = {
+    name: value for name, value in env.items() if name.startswith(("FINETUNE_", "PET_")) or name in ("RANK", "NNODES", "MARK")
+}
 record(started=time.monotonic(), env=contract)
 if "progress" in step:
     serve()
@@ -67,11 +69,16 @@ if step.get("orphan"):
 until = time.monotonic() + step.get("seconds", 0)
 while time.monotonic() < until:
     if os.getppid() != parent:
-        record(orphaned=True)
+        time.sleep(step.get("lingers", 0))
+        record(orphaned=time.monotonic())
         sys.exit(75)
     if asked.is_set():
         if "checkpoint" in step:
             (output / "checkpoints" / f"step-{step['checkpoint']:08d}").mkdir(parents=True, exist_ok=True)
         leave(77)
     time.sleep(0.02)
-leave(step.get("exit", 0))
+code = step.get("exit", 0)
+if code == 0 and node == "0":
+    (output / ".finetune").mkdir(exist_ok=True)
+    (output / ".finetune" / "done.json").write_text("{}")
+leave(code)

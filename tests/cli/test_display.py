@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from finetune_cli.local.nodes import LogTail
 from finetune_cli.local.outcome import Outcome
 from finetune_cli.local.summary import as_json, as_text, figures
 
-TRAINING = Progress(phase="training", step=10, total_steps=200, loss=2.25, learning_rate=2e-4, tokens_per_second=8120, eta_seconds=190)
+TRAINING = Progress(
+    phase="training", step=10, total_steps=200, loss=2.25, learning_rate=2e-4, tokens_per_second=8120, eta_seconds=190
+)
 STORY: list[tuple[float, events.Event]] = [
     (0, events.RunStarted("tiny", Path("/out"), Layout(2, 1), 40)),
     (0, events.AttemptStarted(3, Path("/out/logs/attempt-3"))),
@@ -43,7 +46,7 @@ PLAIN = """\
 [   10s] Warning: 3 samples were truncated.
 [   12s] training
 [ 1m02s] step  10/200  loss 2.2500  lr 2.00e-04  8,120 tokens/s  ETA 3m10s
-[ 1m10s] step  11/200  eval loss 2.5000
+[ 1m10s] eval loss 2.5000
 [ 1m15s] step  20/200  loss 1.5000  lr 2.00e-04  8,120 tokens/s  ETA 3m10s
 [ 1m15s] checkpoint at step 20
 [ 1m20s] attempt 3 ended (Failed): Rank 1 was killed.
@@ -80,12 +83,32 @@ def test_each_event_is_one_json_object_and_output_is_left_out() -> None:
     told = [json.loads(line) for line in lines]
     assert len(told) == len(STORY)  # One event is output, and the summary comes on top.
     assert told[8] == {
-        **{"event": "progress", "phase": "training", "message": "", "attempt": 0, "step": 11, "totalSteps": 200, "updatedAt": 0.0},
-        **{"loss": 2.25, "learningRate": 2e-4, "tokensPerSecond": 8120.0, "etaSeconds": 190.0},
+        "event": "progress",
+        "phase": "training",
+        "message": "",
+        "attempt": 0,
+        "step": 11,
+        "totalSteps": 200,
+        "updatedAt": 0.0,
+        "loss": 2.25,
+        "learningRate": 2e-4,
+        "tokensPerSecond": 8120.0,
+        "etaSeconds": 190.0,
     }
     assert told[-1] == {
-        **{"event": "summary", "state": "done", "exitCode": 0, "output": "/out", "seconds": 3.14, "attempts": 1, "restarts": 0},
-        **{"step": 20, "totalSteps": 20, "firstLoss": 2.5, "lastLoss": 1.5, "evalLoss": 1.75, "tokensPerSecond": 800.0},
+        "event": "summary",
+        "state": "done",
+        "exitCode": 0,
+        "output": "/out",
+        "seconds": 3.14,
+        "attempts": 1,
+        "restarts": 0,
+        "step": 20,
+        "totalSteps": 20,
+        "firstLoss": 2.5,
+        "lastLoss": 1.5,
+        "evalLoss": 1.75,
+        "tokensPerSecond": 800.0,
     }
 
 
@@ -98,7 +121,7 @@ def test_the_view_of_a_terminal(width: int) -> None:
     view.apply(events.Progressed(TRAINING.model_copy(update={"step": 30, "loss": 1.25, "grad_norm": 0.5})))
     view.apply(events.Logged(0, tuple(f"line {index}" for index in range(20))))
     clock.now = 85
-    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=width, record=True, file=io.StringIO())
     console.print(view)
     shown = console.export_text()
     assert "30/200  15%  ETA 3m00s" in shown  # Ten seconds after it was told.
@@ -112,21 +135,28 @@ def test_the_view_of_a_terminal(width: int) -> None:
 def test_last_words() -> None:
     output, numbers = Path("/nowhere/out"), figures(LOG)
     done = as_text(Outcome("done", seconds=200), numbers, output)
-    assert done.startswith("Done in 3m20s, 20 steps, loss 2.5000 -> 1.5000, eval loss 1.7500, 800 tokens/s\n")
+    assert done.startswith("\nDone in 3m20s, 20 steps, loss 2.5000 -> 1.5000, eval loss 1.7500, 800 tokens/s\n")
     assert done.endswith("finetune chat /nowhere/out")
     assert "--fresh" in as_text(Outcome("complete"), numbers, output)
-    stopped = as_text(Outcome("stopped", "Stopped", saved_step=8, logs=output / "logs", seconds=3), {"step": 9, "totalSteps": 20}, output)
-    assert stopped.startswith("Stopped after 3s, step 9 of 20, checkpoint at step 8\n")
+    stopped = as_text(
+        Outcome("stopped", "Stopped", saved_step=8, logs=output / "logs", seconds=3), {"step": 9, "totalSteps": 20}, output
+    )
+    assert stopped.startswith("\nStopped after 3s, step 9 of 20, checkpoint at step 8\n")
     assert "run the same command again" in stopped
     assert "nothing was saved yet" in as_text(Outcome("stopped"), {}, output)
     failed = as_text(Outcome("failed", "DiskFull", "No space left.", logs=output / "logs"), {}, output)
-    assert failed.startswith("Failed after 0s: DiskFull\n\nNo space left.\n")
+    assert failed.startswith("\nFailed after 0s: DiskFull\n\nNo space left.\n")
     assert "/nowhere/out/logs" in failed
 
 
 def test_the_summary_of_a_failure_keeps_reason_and_message() -> None:
     summary = as_json(Outcome("failed", "DiskFull", "No space left.", saved_step=3), {}, Path("/nowhere"))
-    assert (summary["exitCode"], summary["reason"], summary["message"], summary["savedStep"]) == (1, "DiskFull", "No space left.", 3)
+    assert (summary["exitCode"], summary["reason"], summary["message"], summary["savedStep"]) == (
+        1,
+        "DiskFull",
+        "No space left.",
+        3,
+    )
     assert "plot" not in summary
 
 

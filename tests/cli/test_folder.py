@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.jobs import a_job
 
-from finetune_api.contract import CHECKPOINTS_DIR, LOG_FILE, STATE_DIR
+from cli.jobs import a_job
+from finetune_api.contract import CHECKPOINTS_DIR, DONE_MARKER, LOG_FILE, STATE_DIR
 from finetune_api.spec import FineTuneJob
 from finetune_cli.local.changes import FREE_TO_CHANGE, changed_settings
 from finetune_cli.local.folder import FolderState, Ruling, delete, deletions, inspect, judge, write_run
@@ -18,10 +18,10 @@ from finetune_trainer.results.resolved_job import write_resolved_job
 OUT = Path("out")
 
 
-def an_earlier_run(output: Path, job: FineTuneJob, *, step: int | None = None, completed: bool = False) -> None:
+def an_earlier_run(output: Path, job: FineTuneJob, *, step: int | None = None) -> None:
     with folder_lock(output):
         write_resolved_job(job, output)
-        write_run(output, output, {}, completed)
+        write_run(output, output, {})
         (output / LOG_FILE).write_text("{}\n")
         if step is not None:
             (output / CHECKPOINTS_DIR / f"step-{step:08d}").mkdir(parents=True)
@@ -60,6 +60,8 @@ def test_a_folder_is_read_back_as_it_was_left(tmp_path: Path) -> None:
     state = inspect(output)
     assert (state.ours, state.job, state.saved_step, state.completed) == (True, job, 12, False)
     assert judge(state, job, output) == Ruling("continue")
+    (output / STATE_DIR / DONE_MARKER).write_text("{}")
+    assert judge(inspect(output), job, output) == Ruling("complete")
     (output / "finetunejob.yaml").write_text("kind: Nonsense")
     assert judge(inspect(output), job, output).action == "refuse"
 
@@ -84,7 +86,11 @@ def test_a_lock_alone_makes_no_run(tmp_path: Path) -> None:
             {"training": {"lora": {"targetModules": ["q_proj", "v_proj"]}}},
             ["spec.training.lora.targetModules[1]: not set -> v_proj"],
         ),
-        ({}, {"dataset": {"sources": [{"uri": "file://b.json", "format": "openai"}]}}, ["file://pairs.jsonl -> file://b.json", "alpaca -> openai"]),
+        (
+            {},
+            {"dataset": {"sources": [{"uri": "file://b.json", "format": "openai"}]}},
+            ["file://pairs.jsonl -> file://b.json", "alpaca -> openai"],
+        ),
     ],
 )
 def test_changed_settings(tmp_path: Path, before: dict[str, Any], after: dict[str, Any], changes: list[str]) -> None:

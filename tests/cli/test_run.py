@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.jobs import a_job, write_job
 
+from cli.jobs import a_job, write_job
+from finetune_api.load import load_job
 from finetune_api.spec import Distributed
 from finetune_cli.local import events
 from finetune_cli.local.environment import Layout, choose_layout
@@ -27,6 +28,7 @@ from finetune_cli.local.resolve import resolve
 from finetune_cli.local.runner import LocalRun, next_attempt, retry_delay, run_attempts
 from finetune_cli.local.stop import StopRequests
 from finetune_trainer.errors import UserError
+from finetune_trainer.results.resolved_job import write_resolved_job
 
 STAND_IN = Path(__file__).with_name("stand_in_launcher.py")
 DRIVER = """
@@ -151,7 +153,9 @@ def test_an_orphan_is_killed_before_the_next_attempt(bench: Bench, monkeypatch: 
 
 
 def test_given_up_after_max_restarts(bench: Bench) -> None:
-    outcome = bench.run({"*": {"*": {"exit": 75, "reason": "OutOfMemory", "message": "Rank 0 was killed."}}}, nodes=1, maxRestarts=1)
+    outcome = bench.run(
+        {"*": {"*": {"exit": 75, "reason": "OutOfMemory", "message": "Rank 0 was killed."}}}, nodes=1, maxRestarts=1
+    )
     assert (outcome.state, outcome.attempts, outcome.reason) == ("failed", 2, "OutOfMemory")
     assert outcome.message == "Rank 0 was killed.\nGiven up after 1 restarts (runPolicy.maxRestarts)."
 
@@ -229,7 +233,8 @@ def test_ctrl_c_saves_and_running_again_continues(bench: Bench) -> None:
 
 
 def test_a_second_ctrl_c_kills_everything(bench: Bench) -> None:
-    process = bench.cli({"*": {"*": {"seconds": 60, "deaf": True}}})
+    job = write_job(bench.folder, distributed={"nodes": 2}, runPolicy={"maxRestarts": 0})
+    process = bench.cli({"*": {"*": {"seconds": 60, "deaf": True}}}, job=job)
     pids = [line["pid"] for line in bench.wait_for(2, "started")]
     process.send_signal(signal.SIGINT)
     time.sleep(0.6)
@@ -240,13 +245,15 @@ def test_a_second_ctrl_c_kills_everything(bench: Bench) -> None:
 
 
 def test_launchers_notice_that_the_command_was_killed_and_the_next_one_waits_for_them(bench: Bench) -> None:
-    process = bench.cli({"*": {"*": {"seconds": 60}}})
+    process = bench.cli({"*": {"*": {"seconds": 60, "lingers": 3}}})
     bench.wait_for(2, "started")
     process.kill()
     process.communicate()
     again = bench.cli({"*": {"*": {"exit": 0}}})
     assert last_json(again)["state"] == "done"
-    assert len([line for line in bench.seen() if "orphaned" in line]) == 2
+    left = [line["orphaned"] for line in bench.seen() if "orphaned" in line]
+    assert len(left) == 2
+    assert max(left) < min(line["started"] for line in bench.seen() if "started" in line and line["attempt"] == 1)
 
 
 def test_two_runs_never_share_a_folder(bench: Bench) -> None:
@@ -322,6 +329,13 @@ def test_the_resolved_job_does_not_depend_on_its_folder(tmp_path: Path) -> None:
     assert job.spec.dataset.sources[0].uri == f"file://{tmp_path}/jobs/pairs.jsonl"
     assert job.spec.distributed.processes_per_node == 4
     assert resolve(job, Path("/elsewhere"), 4) == job
+
+
+def test_a_folder_with_a_space_in_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "my jobs"
+    folder.mkdir()
+    job = resolve(a_job(folder), folder, 1)
+    assert load_job(write_resolved_job(job, folder)) == job
 
 
 def test_attempts_are_numbered_past_everything_that_ever_ran_here(tmp_path: Path) -> None:

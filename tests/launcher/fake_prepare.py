@@ -26,4 +26,6 @@ if __name__ == "__main__":
         sys.exit(64)
     if what == "hang":
         time.sleep(60)
+    if what == "nothing":
+        sys.exit(0)
     prepared.write_text("{}")

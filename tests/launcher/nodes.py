@@ -54,9 +54,10 @@ class Node:
         file = self.output.parent / f"http-{self.rank}"
         return int(wait_for(lambda: file.exists() and file.read_text()))
 
-    @property
-    def scratch(self) -> Path:
-        return next((self.output.parent / f"tmp-{self.rank}").glob("finetune-*"))
+    def pids(self, count: int) -> list[int]:
+        """Processes of the first `count` ranks, once they have joined."""
+        files = [self.output / f"pid-{rank}" for rank in range(count)]
+        return [int(wait_for(lambda file=file: file.exists() and file.read_text())) for file in files]
 
 
 @dataclass
@@ -84,7 +85,9 @@ class Nodes:
             "runPolicy": self.policy,
             "trainer": {"env": [{"name": "OF_THE_JOB", "value": "yes"}]},
         }
-        job.write_text(json.dumps({"apiVersion": "finetune.dev/v1alpha1", "kind": "FineTuneJob", "metadata": {"name": "t"}, "spec": spec}))
+        job.write_text(
+            json.dumps({"apiVersion": "finetune.dev/v1alpha1", "kind": "FineTuneJob", "metadata": {"name": "t"}, "spec": spec})
+        )
         (self.folder / f"tmp-{rank}").mkdir(exist_ok=True)
         environment = {
             **{k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG")},
@@ -107,14 +110,14 @@ class Nodes:
             **env,
         }
         log = (self.folder / f"log-{rank}.txt").open("w")
-        process = subprocess.Popen([sys.executable, "-m", "fake_launcher", entry], env=environment, stdout=log, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fake_launcher", entry], env=environment, stdout=log, stderr=subprocess.STDOUT, text=True
+        )
         self.started.append(Node(process, rank, self.output))
         return self.started[-1]
 
     def rank_pids(self, count: int) -> list[int]:
-        """Processes of the ranks, once they have joined."""
-        files = [self.output / f"pid-{rank}" for rank in range(count)]
-        return [int(wait_for(lambda file=file: file.exists() and file.read_text())) for file in files]
+        return self.started[0].pids(count)
 
     def close(self) -> None:
         for node in self.started:

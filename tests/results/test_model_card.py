@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from cli.jobs import a_job
 
+from cli.jobs import a_job
 from finetune_api.contract import LOG_FILE, MODEL_CARD_FILE, PLOT_FILE, RESOLVED_JOB_FILE
 from finetune_api.load import load_job
 from finetune_trainer.prepared import LocalModel, Prepared
@@ -70,14 +70,9 @@ def test_results_and_counts_are_those_of_the_run(tmp_path: Path) -> None:
 
 
 def test_no_secret_is_in_the_card(tmp_path: Path) -> None:
-    job = a_job(
-        tmp_path,
-        trainer={"env": [{"name": "WANDB_API_KEY", "value": "s3cr3t-env"}]},
-        training={"precision": "fp32", "extraArgs": {"hub_token": "s3cr3t-arg", "adam_beta1": 0.8}},
-    )
+    job = a_job(tmp_path, trainer={"env": [{"name": "PROXY_LOGIN", "value": "s3cr3t"}]})
     card = model_card(job, prepared(), [], {})
-    assert "s3cr3t" not in card
-    assert "adam_beta1: 0.8" in card and "WANDB_API_KEY" in card
+    assert "PROXY_LOGIN" in card and "s3cr3t" not in card
 
 
 def test_write_results(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def a_log(steps: int, every: int = 1, evaluated: bool = True, restart_at: int | 
     log: list[dict[str, Any]] = []
     for step in range(every, steps + 1, every):
         attempt = int(restart_at is not None and step >= restart_at)
-        loss = 1 + math.exp(-step / 30) + 0.1 * math.sin(step * 7)
+        loss = 1 + math.exp(-step / 30) + 0.1 * (-1) ** step
         log.append({"current_steps": step, "total_steps": steps, "loss": loss, "lr": 1e-4, "throughput": 800.0, "attempt": attempt})
         if evaluated and step % 20 == 0:
             log.append({"current_steps": step, "total_steps": steps, "eval_loss": 1.5, "attempt": attempt})
@@ -100,6 +100,8 @@ def test_the_png(tmp_path: Path) -> None:
 
 def test_reading_a_log(tmp_path: Path) -> None:
     assert read_log(tmp_path) == []
-    done = [{"current_steps": step, "attempt": attempt} for attempt, step in [(0, 1), (0, 2), (0, 3), (1, 3), (1, 4), (4, 2), (4, 3)]]
+    done = [
+        {"current_steps": step, "attempt": attempt} for attempt, step in [(0, 1), (0, 2), (0, 3), (1, 3), (1, 4), (4, 2), (4, 3)]
+    ]
     (tmp_path / LOG_FILE).write_text("".join(json.dumps(line) + "\n" for line in done) + '{"current_st')
     assert [(line["attempt"], line["current_steps"]) for line in read_log(tmp_path)] == [(0, 1), (4, 2), (4, 3)]

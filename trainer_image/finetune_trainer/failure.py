@@ -61,9 +61,7 @@ def describe(
     )
 
 
-def record(
-    path: Path, exc: BaseException, *, phase: Phase, rank: int | None, step: int | None, row: str | None = None
-) -> None:
+def record(path: Path, exc: BaseException, *, phase: Phase, rank: int | None, step: int | None, row: str | None = None) -> None:
     """Write the record of `exc` atomically. Never raises: it is called while something else is already going wrong."""
     with contextlib.suppress(Exception):
         scratch = path.with_suffix(".tmp")

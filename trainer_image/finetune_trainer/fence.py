@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 
-class Fenced(Exception):
+class Fenced(Exception):  # noqa: N818  (a state, and the name of its exit code)
     """A newer attempt or pod owns the output folder; nothing may be written any more."""
 
 

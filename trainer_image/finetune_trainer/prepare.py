@@ -1,6 +1,7 @@
-"""Model, tokenizer and data made ready for the ranks: `python -m finetune_trainer.prepare SCRATCH PREPARED`, a child of node 0's launcher.
+"""Model, tokenizer and data made ready for the ranks: `python -m finetune_trainer.prepare SCRATCH PREPARED`.
 
-Runs before any process group exists, so that no rank sits in a collective meanwhile. Does not import torch.
+A child of node 0's launcher. Runs before any process group exists, so that no rank sits in a collective meanwhile.
+Does not import torch.
 """
 
 from __future__ import annotations

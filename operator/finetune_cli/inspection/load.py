@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from finetune_api.load import load_job
 from finetune_api.spec import FineTuneJob
 from finetune_cli.local.mounts import mount_problems, parse_mounts
+from finetune_cli.status_line import status_line
 from finetune_trainer.data.prepare import PreparedData, prepare_data
 from finetune_trainer.data.reader import PreparedRows, open_rows
 from finetune_trainer.errors import UserError
@@ -50,20 +48,12 @@ def load(job_file: Path, mounts: Sequence[str], overrides: Sequence[str], cache:
         dataset = job.spec.dataset.model_copy(update={"packing": False})
         job = job.model_copy(update={"spec": job.spec.model_copy(update={"dataset": dataset})})
     base = job_file.absolute().parent
-    with _progress() as report:
+    with status_line() as report:
         local = fetch_model(job.spec.model, places, base, report)
         report("reading the tokenizer")
         tokenizer = load_tokenizer(local, job.spec.model.trust_remote_code)
         data = prepare_data(job, tokenizer, places, base, cache or _user_cache(), report)
     return Inspected(job, tokenizer, data, open_rows(data.folder))
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """A line that changes in place on a terminal's standard error; silent elsewhere."""
-    console = Console(stderr=True)
-    with console.status("starting") as status:
-        yield lambda line: status.update(line)
 
 
 def _user_cache() -> Path:

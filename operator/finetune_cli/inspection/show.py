@@ -23,7 +23,7 @@ _TRAINED, _CONTEXT = "bold green", "dim"
 _OPEN, _CLOSE = "⟦", "⟧"
 _FATES = {
     "whole": "kept as they are",
-    "split": "split into several samples",
+    "chunked": "split into several samples",
     "turns_cut": "lost their oldest turns",
     "answer_cut": "lost the end of their last answer",
     "too_long": "dropped: no room for an answer",
@@ -95,7 +95,11 @@ def _show_counts(console: Console, found: Inspected, split: str) -> None:
             console.print(f"{name}: {each['samples']} samples in {each['rows']} rows, {each['tokens']} tokens in one epoch")
     for source in counts["sources"]:
         share = f"{source['trained_tokens'] / source['tokens']:.0%}" if source["tokens"] else "none"
-        console.print(Text(f"{source['uri']} ({source['split']}): {source['read']} rows, {source['samples']} samples, {share} of tokens with loss"))
+        console.print(
+            Text(
+                f"{source['uri']} ({source['split']}): {source['read']} rows, {source['samples']} samples, {share} of tokens with loss"
+            )
+        )
         for fate, words in _FATES.items():
             if source.get(fate):
                 console.print(f"  {source[fate]:>8} {words}")

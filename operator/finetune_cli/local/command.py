@@ -74,13 +74,19 @@ def run_job(options: Options, command: Sequence[str] = LAUNCHER) -> int:
         output = request.output
         with _owned(request, options) as lock:
             outcome = _run(request, lock, display, command)
-    except (SpecErrors, UserError) as error:
-        outcome = Outcome("refused", getattr(error, "reason", "BadSpec"), str(error), seconds=time.monotonic() - started)
+    except SpecErrors as error:
+        outcome = Outcome("refused", "InvalidSpec", str(error), seconds=time.monotonic() - started)
+    except UserError as error:
+        message = f"{error.message}\n{error.hint}" if "\n" in error.message else str(error)
+        outcome = Outcome("refused", error.reason, message.strip(), seconds=time.monotonic() - started)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         outcome = Outcome("failed", "SystemError", f"{where}{error.strerror or error}", seconds=time.monotonic() - started)
-    numbers = {} if outcome.state == "refused" else figures(read_log(output))
-    display.finish(outcome, numbers, output)
+    if outcome.state == "refused" and not options.json:
+        typer.echo(outcome.message, err=True)
+    else:
+        numbers = {} if outcome.state == "refused" else figures(read_log(output))
+        display.finish(outcome, numbers, output)
     return EXIT_CODES[outcome.state]
 
 
@@ -137,10 +143,7 @@ def _run(request: _Request, lock: int, display: Display, command: Sequence[str])
     run = LocalRun(request.job, request.output, request.layout, request.mounts, lock, command)
     with stop_on_signals() as stop, display:
         display.show(events.RunStarted(request.job.metadata.name, request.output, request.layout, state.saved_step))
-        outcome = run_attempts(run, display.show, stop)
-    if outcome.state == "done":
-        write_run(request.output, request.job_dir, request.mounts, completed=True)
-    return outcome
+        return run_attempts(run, display.show, stop)
 
 
 def _display(options: Options) -> Display:

@@ -94,7 +94,7 @@ class PlainDisplay(_Lines):
 
     def finish(self, outcome: Outcome, numbers: Mapping[str, Any], output: Path) -> None:
         """Write the last words."""
-        self._write("\n" + as_text(outcome, numbers, output))
+        self._write(as_text(outcome, numbers, output))
 
     def _lines(self, event: events.Event) -> list[str]:
         match event:
@@ -116,7 +116,7 @@ class PlainDisplay(_Lines):
     def _changes(self, before: Progress, now: Progress) -> list[str]:
         lines = []
         if now.eval_loss is not None and now.eval_loss != before.eval_loss:
-            lines.append(f"{_step(now)}  eval loss {text.loss(now.eval_loss)}")
+            lines.append(f"eval loss {text.loss(now.eval_loss)}")
         if now.loss is not None and (now.loss, now.learning_rate) != (before.loss, before.learning_rate):
             lines.append("  ".join([_step(now), *measures(now)]))
         if now.last_checkpoint_step is not None and now.last_checkpoint_step != before.last_checkpoint_step:

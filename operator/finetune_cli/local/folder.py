@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from finetune_api import contract as c
 from finetune_api.load import load_job
@@ -18,7 +18,7 @@ from finetune_api.spec import FineTuneJob
 from finetune_cli.local.changes import changed_settings
 from finetune_cli.local.lock import LOCK_FILE
 
-#: What only `finetune run` knows about a run: {"job_dir", "mounts", "completed"}.
+#: What only `finetune run` knows about a run: {"job_dir", "mounts"}.
 RUN_FILE = "run.json"
 LOGS_DIR = "logs"
 #: Names at the top of an output folder that a run writes. Whatever else lies there is never deleted.
@@ -105,8 +105,7 @@ def inspect(output: Path) -> FolderState:
             job = load_job(job_file)
         except SpecErrors as error:
             unreadable = str(error)
-    completed = "completed" in read_run(output)
-    return FolderState(entries, True, job, unreadable, saved_step(output), completed)
+    return FolderState(entries, True, job, unreadable, saved_step(output), (state / c.DONE_MARKER).is_file())
 
 
 def saved_step(output: Path) -> int | None:
@@ -120,18 +119,9 @@ def _only_a_lock(entry: Path) -> bool:
     return entry.name == c.STATE_DIR and entry.is_dir() and {path.name for path in entry.iterdir()} <= {LOCK_FILE}
 
 
-def read_run(output: Path) -> dict[str, Any]:
-    """What run.json says; empty if there is none."""
-    try:
-        run: dict[str, Any] = json.loads((output / c.STATE_DIR / RUN_FILE).read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return run
-
-
-def write_run(output: Path, job_dir: Path, mounts: Mapping[str, str], completed: bool = False) -> None:
+def write_run(output: Path, job_dir: Path, mounts: Mapping[str, str]) -> None:
     """Write run.json atomically."""
-    run = {"job_dir": str(job_dir), "mounts": dict(mounts)} | ({"completed": True} if completed else {})
+    run = {"job_dir": str(job_dir), "mounts": dict(mounts)}
     path = output / c.STATE_DIR / RUN_FILE
     scratch = path.with_suffix(".tmp")
     scratch.write_text(json.dumps(run, indent=1))

@@ -123,8 +123,6 @@ class LiveDisplay:
         """Take in the event; notes and restarts are printed as well."""
         self._view.apply(event)
         match event:
-            case events.RunStarted():
-                self._print(started(event))
             case events.Noted(note):
                 self._print(note, style="yellow")
             case events.AttemptEnded():

@@ -59,19 +59,17 @@ def as_text(outcome: Outcome, numbers: Mapping[str, Any], output: Path) -> str:
     logs = [f"  output     {text.place(outcome.logs)}"] if outcome.logs else []
     match outcome.state:
         case "done":
-            lines = [", ".join([f"Done in {took}", *_measured(numbers)]), "", *_places(output)]
+            lines = ["", ", ".join([f"Done in {took}", *_measured(numbers)]), "", *_places(output)]
         case "complete":
             again = "  again      the same command with --fresh (deletes this result)"
             lines = [", ".join(["This run is already complete", *_measured(numbers)]), "", *_places(output), again]
         case "stopped":
             saved = "nothing was saved yet" if outcome.saved_step is None else f"checkpoint at step {outcome.saved_step}"
             first = ", ".join(filter(None, [f"Stopped after {took}", steps, saved]))
-            lines = [first, "", "  continue   run the same command again", *logs]
-        case "failed":
+            lines = ["", first, "", "  continue   run the same command again", *logs]
+        case _:
             first = ", ".join(filter(None, [f"Failed after {took}", steps])) + f": {outcome.reason}"
-            lines = [first, "", outcome.message, "", *logs]
-        case "refused":
-            lines = [outcome.message]
+            lines = ["", first, "", outcome.message, "", *logs]
     return "\n".join(lines)
 
 

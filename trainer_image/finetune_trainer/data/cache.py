@@ -27,8 +27,8 @@ def key_of(inputs: Any) -> str:
 def cached(layer: Path, key: str, build: Callable[[Path], dict[str, Any]]) -> Path:
     """The folder `layer`/`key`; built first, if it is not there or damaged.
 
-    `build` fills the folder that it is given and returns the content of its meta.json. The folder appears under its name only when it
-    is complete. When two processes build the same one, the first to finish wins and both use its folder.
+    `build` fills the folder that it is given and returns the content of its meta.json. The folder appears under its name only
+    when it is complete. When two processes build the same one, the first to finish wins and both use its folder.
     """
     target = layer / key
     if is_complete(target):
@@ -65,6 +65,8 @@ def _move(scratch: Path, target: Path) -> None:
     except OSError:
         if is_complete(target):
             return  # Another process was faster; what it made is the same.
+        if not target.exists():
+            raise
         shutil.rmtree(target)
         scratch.rename(target)
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from finetune_trainer.data.rows import BadRow
+from finetune_trainer.data.rows import BadRowError
 from finetune_trainer.errors import UserError
 
 #: Unicode noncharacters: legal in a Python string, never in text that is meant for interchange.
@@ -52,7 +52,9 @@ class ControlTokens:
 
     def __init__(self, tokenizer: Any) -> None:
         if not getattr(tokenizer, "is_fast", False):
-            raise UserError("SlowTokenizer", f"{type(tokenizer).__name__} has no fast version (tokenizer.json).", "Convert the tokenizer.")
+            raise UserError(
+                "SlowTokenizer", f"{type(tokenizer).__name__} has no fast version (tokenizer.json).", "Convert the tokenizer."
+            )
         backend = tokenizer.backend_tokenizer
         # A control token of a single character cannot be told from text.
         specials = {
@@ -74,16 +76,16 @@ class ControlTokens:
         """Refuse what no tokenizer can encode, and the characters that are reserved here.
 
         Raises:
-            BadRow
+            BadRowError
         """
         if text.isascii():
             return
         if found := _RESERVED.search(text):
-            raise BadRow(f"the text contains the noncharacter U+{ord(found[0]):04X}.", "Remove it.")
+            raise BadRowError(f"the text contains the noncharacter U+{ord(found[0]):04X}.", "Remove it.")
         try:
             text.encode()
         except UnicodeEncodeError as exc:
-            raise BadRow(f"the text contains half of a surrogate pair, U+{ord(text[exc.start]):04X}.", "Remove it.") from None
+            raise BadRowError(f"the text contains half of a surrogate pair, U+{ord(text[exc.start]):04X}.", "Remove it.") from None
 
     def disarm(self, text: str) -> str:
         """`text` with a BREAK inside all that looks like a control token, so that `name` leaves it alone."""
@@ -106,7 +108,7 @@ class ControlTokens:
             if _OPEN not in text[spans[at, 0] : spans[at, 1]]:
                 control[at] = False
                 if ids[at] != self._unknown:
-                    raise BadRow(
+                    raise BadRowError(
                         "the text spells a control token, and this tokenizer cannot encode that as ordinary text.",
                         "Remove it from the text, or set dataset.allowControlTokens: true.",
                     )

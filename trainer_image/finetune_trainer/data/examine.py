@@ -22,7 +22,7 @@ def histogram(lengths: NDArray[np.int64], bins: int = 10) -> list[tuple[int, int
     low, high = int(lengths.min()), int(lengths.max())
     width = max(1, -(-(high - low + 1) // bins))
     counts = np.bincount((lengths - low) // width)
-    return [(low + index * width, low + (index + 1) * width - 1, int(count)) for index, count in enumerate(counts)]
+    return [(low + index * width, min(low + (index + 1) * width - 1, high), int(count)) for index, count in enumerate(counts)]
 
 
 def warnings(rows: PreparedRows, counts: Mapping[str, Any], stop_ids: Collection[int], bos_id: int | None) -> list[str]:
@@ -87,7 +87,9 @@ def _stop_line(rows: Rows, stop_ids: Collection[int]) -> str:
         ids, trained = rows.sample(number)
         if np.isin(ids[trained], wanted).any():
             return ""
-    return "No stop token carries loss in any sample: the model does not learn where to stop (see dataset.trainEndOfTurn, maxLength)."
+    return (
+        "No stop token carries loss in any sample: the model does not learn where to stop (see dataset.trainEndOfTurn, maxLength)."
+    )
 
 
 def _bos_line(rows: Rows, bos_id: int | None) -> str:

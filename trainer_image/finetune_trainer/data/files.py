@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from finetune_trainer.data.rows import BadRow, Place, Row
+from finetune_trainer.data.rows import BadRowError, Place, Row
 from finetune_trainer.errors import UserError
 
 _BOM = b"\xef\xbb\xbf"
@@ -67,7 +67,7 @@ def _decode(raw: bytes, place: Place, offset: int) -> str:
         line = (place.line or 1) + raw.count(b"\n", 0, exc.start)
         where = Place(place.name, place.file, place.row, line)
         bad = f"byte 0x{raw[exc.start]:02x} at offset {offset + exc.start} is not UTF-8"
-        raise BadRow(f"{bad}.", "Save the file as UTF-8.").at(where) from None
+        raise BadRowError(f"{bad}.", "Save the file as UTF-8.").at(where) from None
 
 
 def _read_text(path: Path, file: int) -> Iterator[Row]:
@@ -80,9 +80,11 @@ def _read_json_lines(path: Path, file: int) -> Iterator[Row]:
         try:
             value = json.loads(text)
         except json.JSONDecodeError as exc:
-            raise BadRow(f"not valid JSON: {exc.msg} (column {exc.colno}).", "Each line must be one JSON object.").at(place) from None
+            raise BadRowError(f"not valid JSON: {exc.msg} (column {exc.colno}).", "Each line must be one JSON object.").at(
+                place
+            ) from None
         except RecursionError:
-            raise BadRow("not valid JSON: nested too deeply.").at(place) from None
+            raise BadRowError("not valid JSON: nested too deeply.").at(place) from None
         yield Row(place, value)
 
 
@@ -111,19 +113,19 @@ def _read_json_array(path: Path, file: int) -> Iterator[Row]:
             value, end = decoder.raw_decode(text, at)
         except json.JSONDecodeError as exc:
             where = Place(str(path), file, row, exc.lineno)
-            raise BadRow(f"not valid JSON: {exc.msg} (column {exc.colno}).").at(where) from None
+            raise BadRowError(f"not valid JSON: {exc.msg} (column {exc.colno}).").at(where) from None
         except RecursionError:
-            raise BadRow("not valid JSON: nested too deeply.").at(place) from None
+            raise BadRowError("not valid JSON: nested too deeply.").at(place) from None
         yield Row(place, value)
         after = _skip_space(text, end)
         closed = text.startswith("]", after)
         if not closed and not text.startswith(",", after):
             where = Place(str(path), file, row, line + text.count("\n", at, end))
-            raise BadRow("not valid JSON: expected ',' or ']' after this element.").at(where)
+            raise BadRowError("not valid JSON: expected ',' or ']' after this element.").at(where)
         following = _skip_space(text, after + 1)
         line, at, row = line + text.count("\n", at, following), following, row + 1
     if at != len(text):
-        raise BadRow("not valid JSON: text after the end of the array.").at(Place(str(path), file, row, line))
+        raise BadRowError("not valid JSON: text after the end of the array.").at(Place(str(path), file, row, line))
 
 
 def _skip_space(text: str, at: int) -> int:
@@ -155,15 +157,15 @@ READERS: dict[str, Callable[[Path, int], Iterator[Row]]] = {
 }
 
 
-def count_rows(path: Path, newlines: int) -> int | None:
+def count_rows(path: Path, lines: int) -> int | None:
     """How many rows a file has, without reading it again; None where that is not known.
 
     Args:
-        newlines: number of newline bytes in the file.
+        lines: number of lines of the file.
     """
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 
         rows: Any = pq.read_metadata(path).num_rows
         return int(rows)
-    return newlines if path.suffix in {".jsonl", ".txt"} else None
+    return lines if path.suffix in {".jsonl", ".txt"} else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from finetune_api.spec import Columns
-from finetune_trainer.data.rows import BadRow
+from finetune_trainer.data.rows import BadRowError
 
 Role = Literal["system", "user", "assistant"]
 
@@ -40,10 +40,10 @@ def alpaca(row: Mapping[str, Any], columns: Columns) -> list[Turn]:
     name = columns.history or "history"
     history = row.get(name)
     if not isinstance(history, list | type(None)):
-        raise BadRow(f"{name} must be a list of [question, answer] pairs, not {_kind(history)}.")
+        raise BadRowError(f"{name} must be a list of [question, answer] pairs, not {_kind(history)}.")
     for number, pair in enumerate(history or []):
         if not (isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(part, str) for part in pair)):
-            raise BadRow(f"{name}[{number}] must be a pair of texts: [question, answer].")
+            raise BadRowError(f"{name}[{number}] must be a pair of texts: [question, answer].")
         turns += [Turn("user", pair[0]), Turn("assistant", pair[1])]
     question = "\n".join(part for part in (instruction, context) if part)
     return check_conversation([*turns, Turn("user", question), Turn("assistant", answer)])
@@ -64,7 +64,7 @@ def text(row: Mapping[str, Any], columns: Columns) -> str:
     """One text."""
     value = _text(row, columns.text or "text")
     if not value.strip():
-        raise BadRow("the text is empty.", "Remove the row.")
+        raise BadRowError("the text is empty.", "Remove the row.")
     return value
 
 
@@ -81,10 +81,10 @@ def read_row(value: Any, format_: str, columns: Columns) -> list[Turn] | str:
     """The turns (or the text) of one row, whatever the file held there.
 
     Raises:
-        BadRow: in words, without the place.
+        BadRowError: in words, without the place.
     """
     if not isinstance(value, Mapping):
-        raise BadRow(f"a row must be an object with named columns, not {_kind(value)}.")
+        raise BadRowError(f"a row must be an object with named columns, not {_kind(value)}.")
     return FORMATS[format_](value, columns)
 
 
@@ -92,23 +92,25 @@ def check_conversation(turns: list[Turn]) -> list[Turn]:
     """`turns`, if they are an optional system prompt, then question and answer in turn, none of them empty.
 
     Raises:
-        BadRow: saying which message is wrong.
+        BadRowError: saying which message is wrong.
     """
     talk = turns[1:] if turns and turns[0].role == "system" else turns
     if not talk:
-        raise BadRow("the conversation is empty.", "Remove the row.")
+        raise BadRowError("the conversation is empty.", "Remove the row.")
     first = len(turns) - len(talk)
     for number, turn in enumerate(talk):
         expected = "assistant" if number % 2 else "user"
         if turn.role != expected:
-            raise BadRow(
+            raise BadRowError(
                 f"roles out of order: message {first + number} is {turn.role}, expected {expected}.",
                 "A conversation is an optional system message, then user and assistant in turn.",
             )
         if not turn.text.strip():
-            raise BadRow(f"message {first + number}, the {'answer' if number % 2 else 'question'}, is empty.", "Remove the row.")
+            raise BadRowError(
+                f"message {first + number}, the {'answer' if number % 2 else 'question'}, is empty.", "Remove the row."
+            )
     if len(talk) % 2:
-        raise BadRow("the conversation ends with a question that has no answer.", "Remove the last message, or the row.")
+        raise BadRowError("the conversation ends with a question that has no answer.", "Remove the last message, or the row.")
     return turns if first == 0 or turns[0].text.strip() else talk
 
 
@@ -119,15 +121,15 @@ def _messages(
     text_name = columns.content or text_name
     messages = _required(row, list_name)
     if not isinstance(messages, list):
-        raise BadRow(f"{list_name} must be a list of messages, not {_kind(messages)}.")
+        raise BadRowError(f"{list_name} must be a list of messages, not {_kind(messages)}.")
     turns = []
     for number, message in enumerate(messages):
         at = f"{list_name}[{number}]"
         if not isinstance(message, Mapping):
-            raise BadRow(f"{at} must be an object with {role_name} and {text_name}, not {_kind(message)}.")
+            raise BadRowError(f"{at} must be an object with {role_name} and {text_name}, not {_kind(message)}.")
         role = _text(message, role_name, at)
         if role not in roles:
-            raise BadRow(f"{at}: unknown role {role!r}.", f"Known roles: {', '.join(roles)}.")
+            raise BadRowError(f"{at}: unknown role {role!r}.", f"Known roles: {', '.join(roles)}.")
         turns.append(Turn(_ROLES[role], _text(message, text_name, at)))
     return turns
 
@@ -140,7 +142,7 @@ def _system(row: Mapping[str, Any], columns: Columns) -> list[Turn]:
 def _required(row: Mapping[str, Any], name: str, at: str = "") -> Any:
     if name not in row:
         found = ", ".join(map(str, row)) or "none"
-        raise BadRow(
+        raise BadRowError(
             f"{at + ': ' if at else ''}no column {name!r}; found: {found}.",
             "Say in dataset.sources[].columns which column holds it, or choose another format.",
         )
@@ -150,7 +152,7 @@ def _required(row: Mapping[str, Any], name: str, at: str = "") -> Any:
 def _text(row: Mapping[str, Any], name: str, at: str = "") -> str:
     value = _required(row, name, at)
     if not isinstance(value, str):
-        raise BadRow(f"{at + '.' if at else ''}{name} must be a text, not {_kind(value)}.")
+        raise BadRowError(f"{at + '.' if at else ''}{name} must be a text, not {_kind(value)}.")
     return value
 
 
@@ -159,7 +161,15 @@ def _optional_text(row: Mapping[str, Any], name: str) -> str:
 
 
 def _kind(value: Any) -> str:
-    kinds = {type(None): "null", dict: "an object", list: "a list", str: "a text", bool: "true/false", int: "a number", float: "a number"}
+    kinds = {
+        type(None): "null",
+        dict: "an object",
+        list: "a list",
+        str: "a text",
+        bool: "true/false",
+        int: "a number",
+        float: "a number",
+    }
     return kinds.get(type(value), type(value).__name__)
 
 

@@ -73,6 +73,8 @@ class HubRows:
                 return datasets.load_dataset(self.repo, self.subset, split=self.split, revision=self.commit)
         except ValueError as exc:
             raise self._selection_error(exc) from exc
+        except datasets.exceptions.DatasetNotFoundError as exc:  # The library drops the cause, and has only words for it.
+            raise (_gated if "gated" in str(exc) else _missing)(self.repo) from exc
         except datasets.exceptions.DatasetGenerationError as exc:
             raise UserError("BadDataFile", f"hf://{self.repo}: {exc.__cause__ or exc}") from exc
 
@@ -83,7 +85,9 @@ class HubRows:
         subsets = datasets.get_dataset_config_names(self.repo, revision=self.commit)
         if self.subset not in subsets and (self.subset or len(subsets) > 1):
             what = f"has no subset {self.subset!r}" if self.subset else "has several subsets"
-            return UserError("SplitNotFound", f"hf://{self.repo} {what}; it has: {', '.join(subsets)}.", "Set dataset.sources[].subset.")
+            return UserError(
+                "SplitNotFound", f"hf://{self.repo} {what}; it has: {', '.join(subsets)}.", "Set dataset.sources[].subset."
+            )
         splits = datasets.get_dataset_split_names(self.repo, self.subset, revision=self.commit)
         if self.split not in splits:
             message = f"hf://{self.repo} has no split {self.split!r}; it has: {', '.join(splits)}."
@@ -130,25 +134,41 @@ def _explain(exc: BaseException, repo: str, revision: str | None) -> UserError |
     import httpx2
     from huggingface_hub import errors
 
-    place = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    place = _place()
     for cause in _causes(exc):
         if isinstance(cause, errors.GatedRepoError):
-            hint = f"Accept it at {place}/datasets/{repo} and set HF_TOKEN to a token of that account."
-            return UserError("DatasetGated", f"hf://{repo} is gated: its owner asks you to accept a licence first.", hint)
+            return _gated(repo)
         if isinstance(cause, errors.RepositoryNotFoundError):
-            hint = "Check the spelling; if it is private, set HF_TOKEN."
-            return UserError("DatasetNotFound", f"There is no data set {repo} on {place}.", hint)
+            return _missing(repo)
         if isinstance(cause, errors.RevisionNotFoundError):
-            return UserError("RevisionNotFound", f"hf://{repo} has no revision {revision!r}.", "Leave @REVISION out for the newest.")
+            return UserError(
+                "RevisionNotFound", f"hf://{repo} has no revision {revision!r}.", "Leave @REVISION out for the newest."
+            )
         if isinstance(cause, errors.HfHubHTTPError):
             status = cause.response.status_code
             if status == 401:
-                return UserError("HubTokenRefused", f"{place} does not accept the token for {repo}.", "Set HF_TOKEN to a valid one.")
+                return UserError(
+                    "HubTokenRefused", f"{place} does not accept the token for {repo}.", "Set HF_TOKEN to a valid one."
+                )
             return UserError("HubUnreachable", f"{place} answers with status {status} for {repo}.", "Try again later.")
         if isinstance(cause, httpx2.TransportError | errors.OfflineModeIsEnabled | ConnectionError):
             hint = "Check the network and HF_ENDPOINT, or download the data set elsewhere and use file:// or pvc://."
             return UserError("HubUnreachable", f"{repo}: the hub {place} cannot be reached ({cause}).", hint)
     return None
+
+
+def _place() -> str:
+    return os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+
+
+def _gated(repo: str) -> UserError:
+    hint = f"Accept it at {_place()}/datasets/{repo} and set HF_TOKEN to a token of that account."
+    return UserError("DatasetGated", f"hf://{repo} is gated: its owner asks you to accept a licence first.", hint)
+
+
+def _missing(repo: str) -> UserError:
+    hint = "Check the spelling; if it is private, set HF_TOKEN."
+    return UserError("DatasetNotFound", f"There is no data set {repo} on {_place()}.", hint)
 
 
 def _causes(exc: BaseException) -> Iterator[BaseException]:

@@ -92,7 +92,9 @@ def _build(folder: Path, sources: Sequence[PlanSource], settings: PlanSettings) 
     bounds = [np.load(source.tokens / "bounds.npy", mmap_mode="r", allow_pickle=False) for source in sources]
     counts = [len(ends) - 1 for ends in bounds]
     for_eval = set_aside(
-        sum(count for count, source in zip(counts, sources, strict=True) if source.split == "train"), settings.eval_fraction, settings.seed
+        sum(count for count, source in zip(counts, sources, strict=True) if source.split == "train"),
+        settings.eval_fraction,
+        settings.seed,
     )
     uses: dict[str, list[NDArray[np.int64]]] = {"train": [], "eval": []}
     before = 0
@@ -107,7 +109,10 @@ def _build(folder: Path, sources: Sequence[PlanSource], settings: PlanSettings) 
     if "train" not in splits:
         raise UserError("NothingToTrain", "No sample is left to train on.", "Raise dataset.sources[].weight, or add samples.")
     summary = {split: _write(folder, split, chosen, bounds, settings.row_length) for split, chosen in splits.items()}
-    listed = [{"uri": source.uri, "files": source.files, "tokens": f"../../{source.tokens.parent.name}/{source.tokens.name}"} for source in sources]
+    listed = [
+        {"uri": source.uri, "files": source.files, "tokens": f"../../{source.tokens.parent.name}/{source.tokens.name}"}
+        for source in sources
+    ]
     return {"splits": list(splits), "sources": listed, "counts": summary}
 
 

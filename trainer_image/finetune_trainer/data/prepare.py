@@ -79,7 +79,9 @@ def _refuse_nothing(counts: list[dict[str, Any]], dataset: Dataset) -> None:
     for split in ("train", "eval"):
         mine = [each for each in counts if each["split"] == split]
         if mine and not any(each["samples"] for each in mine):
-            read, too_long, untrained = (sum(each.get(name, 0) for each in mine) for name in ("read", "too_long", "nothing_trained"))
+            read, too_long, untrained = (
+                sum(each.get(name, 0) for each in mine) for name in ("read", "too_long", "nothing_trained")
+            )
             reasons = [
                 f"in {too_long} the question alone fills maxLength {dataset.max_length}" if too_long else "",
                 f"in {untrained} no token carries loss" if untrained else "",

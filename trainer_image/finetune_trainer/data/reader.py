@@ -127,7 +127,8 @@ class Rows(Sequence[Row]):
             mine = np.flatnonzero(self._uses[:, 0] == number)
             inside = self._uses[mine, 1]
             lengths[mine + 1] = tokens.bounds[inside + 1] - tokens.bounds[inside]
-        return np.diff(np.cumsum(lengths)[self._bounds])
+        found: NDArray[np.int64] = np.diff(np.cumsum(lengths)[self._bounds])
+        return found
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class Source(Protocol):
         ...
 
 
-class BadRow(Exception):
+class BadRowError(Exception):
     """A row that cannot be used; whoever knows its place turns it into a UserError."""
 
     def __init__(self, message: str, hint: str = "") -> None:

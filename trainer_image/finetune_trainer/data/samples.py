@@ -17,9 +17,9 @@ from finetune_trainer.data.formats import Turn
 from finetune_trainer.data.template import ChatTemplate, Rendering
 from finetune_trainer.errors import UserError
 
-#: What became of a row: kept as it is; oldest turns dropped; end of the answer cut off; split into several samples; dropped because
-#: the last question leaves no room for an answer; dropped because no token would carry loss.
-Fate = Literal["whole", "turns_cut", "answer_cut", "split", "too_long", "nothing_trained"]
+#: What became of a row: kept as it is; oldest turns dropped; end of the last answer cut off; split into several samples (texts
+#: only); dropped because the last question leaves no room for an answer; dropped because no token would carry loss.
+Fate = Literal["whole", "turns_cut", "answer_cut", "chunked", "too_long", "nothing_trained"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Outcome:
 
 
 class RowEncoder(Protocol):
-    """Turns what formats.read_row gives into samples; raises rows.BadRow."""
+    """Turns what formats.read_row gives into samples; raises rows.BadRowError."""
 
     def __call__(self, rows: Sequence[Any]) -> list[Outcome]: ...
 
@@ -47,8 +47,8 @@ class RowEncoder(Protocol):
 class ChatEncoder:
     """Conversations to samples of at most max_length tokens.
 
-    A conversation that is too long loses its oldest question-answer pairs, never the system prompt or the last question. If the last
-    pair alone is too long, its answer loses its end, and with it the end-of-turn token: the model is not taught to stop there.
+    A conversation that is too long loses its oldest question-answer pairs, never the system prompt or the last question. If the
+    last pair alone is too long, its answer loses its end, and with it the end-of-turn token: the model is not taught to stop there.
     """
 
     def __init__(self, tokenizer: Any, control: ControlTokens, dataset: Dataset, *, train_all: bool) -> None:
@@ -60,7 +60,7 @@ class ChatEncoder:
         """One outcome per conversation.
 
         Raises:
-            BadRow
+            BadRowError
         """
         renderings = [self._template.render(turns) for turns in rows]
         encodings = self._control.encode([rendering.text for rendering in renderings])
@@ -134,7 +134,9 @@ class TextEncoder:
 
     def __init__(self, tokenizer: Any, control: ControlTokens, dataset: Dataset) -> None:
         if tokenizer.eos_token_id is None:
-            raise UserError("NoEndOfText", "The tokenizer has no end-of-text token (eos_token), which format: text needs after each text.")
+            raise UserError(
+                "NoEndOfText", "The tokenizer has no end-of-text token (eos_token), which format: text needs after each text."
+            )
         self._control, self._max_length, self._allow = control, dataset.max_length, dataset.allow_control_tokens
         self._before = [tokenizer.bos_token_id] if adds_bos(tokenizer) else []
         self._after = [tokenizer.eos_token_id]
@@ -143,7 +145,7 @@ class TextEncoder:
         """One outcome per text.
 
         Raises:
-            BadRow
+            BadRowError
         """
         for text in rows:
             self._control.check(text)
@@ -155,4 +157,4 @@ class TextEncoder:
         pieces = [ids[at : at + self._max_length] for at in range(0, len(ids) - 1, step)]
         if not pieces:
             return Outcome("nothing_trained")
-        return Outcome("whole" if len(pieces) == 1 else "split", [Sample(piece, np.arange(len(piece)) > 0) for piece in pieces])
+        return Outcome("whole" if len(pieces) == 1 else "chunked", [Sample(piece, np.arange(len(piece)) > 0) for piece in pieces])

@@ -37,8 +37,10 @@ class LocalFiles:
 
     @property
     def total(self) -> int | None:
-        """Number of rows; blank lines are counted too."""
-        return self._scan[1]
+        """Number of rows, if it is known without reading them; blank lines are counted too."""
+        counts = [count_rows(path, lines) for path, lines in zip(self.paths, self._scan[1], strict=True)]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
 
     def rows(self) -> Iterator[Row]:
         """All rows of all files."""
@@ -46,17 +48,14 @@ class LocalFiles:
             yield from read_rows(path, file)
 
     @cached_property
-    def _scan(self) -> tuple[str, int | None]:
-        """Digest and number of rows, in one pass over the bytes."""
-        whole = hashlib.sha256()
-        counts = []
+    def _scan(self) -> tuple[str, list[int]]:
+        """The digest, and the number of lines of each file, in one pass over the bytes."""
+        whole, lines = hashlib.sha256(), []
         for path in self.paths:
-            digest, newlines = _scan_file(path)
+            digest, count = _scan_file(path)
             whole.update(f"{path.suffix} {digest}\n".encode())
-            counts.append(newlines)
-        totals = [count_rows(path, count) for path, count in zip(self.paths, counts, strict=True)] if all(counts) else [None]
-        known = [total for total in totals if total is not None]
-        return whole.hexdigest(), sum(known) if len(known) == len(totals) else None
+            lines.append(count)
+        return whole.hexdigest(), lines
 
 
 def open_source(source: DataSource, mounts: Mapping[str, str], base: Path, report: Callable[[str], None]) -> Source:
@@ -75,7 +74,9 @@ def open_source(source: DataSource, mounts: Mapping[str, str], base: Path, repor
     if not path.exists():
         raise UserError("DataNotFound", f"{source.uri}: no file {path}.", _neighbours(path))
     if path.suffix not in READERS:
-        raise UserError("BadDataFile", f"{path}: unknown kind of file {path.suffix!r}.", f"Known: {known_suffixes()}, or a folder of them.")
+        raise UserError(
+            "BadDataFile", f"{path}: unknown kind of file {path.suffix!r}.", f"Known: {known_suffixes()}, or a folder of them."
+        )
     return LocalFiles(_of_format([path], source), path.name, [])
 
 
@@ -106,7 +107,7 @@ def _neighbours(path: Path) -> str:
 
 
 def _scan_file(path: Path) -> tuple[str, int]:
-    """sha256 of a file, and how many newline bytes it has."""
+    """sha256 of a file, and how many lines it has."""
     digest, newlines, last = hashlib.sha256(), 0, b"\n"
     try:
         with path.open("rb") as stream:

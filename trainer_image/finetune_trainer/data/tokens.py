@@ -18,7 +18,7 @@ from finetune_trainer.data.cache import ArrayFile, cached, key_of
 from finetune_trainer.data.choice import adds_bos
 from finetune_trainer.data.control import ControlTokens
 from finetune_trainer.data.formats import optional_columns, read_row
-from finetune_trainer.data.rows import BadRow, Row, Source
+from finetune_trainer.data.rows import BadRowError, Row, Source
 from finetune_trainer.data.samples import ChatEncoder, Outcome, RowEncoder, TextEncoder
 from finetune_trainer.errors import UserError
 
@@ -88,7 +88,12 @@ class Tokeniser:
         with ExitStack() as stack:
             ids, marks, bounds, origins = (
                 stack.enter_context(ArrayFile(folder / f"{name}.npy", dtype, width))
-                for name, dtype, width in (("ids", "<i4", None), ("trained", "|b1", None), ("bounds", "<i8", None), ("origins", "<i8", 3))
+                for name, dtype, width in (
+                    ("ids", "<i4", None),
+                    ("trained", "|b1", None),
+                    ("bounds", "<i8", None),
+                    ("origins", "<i8", 3),
+                )
             )
             bounds.append(np.zeros(1))
             for batch in _batches(content.rows()):
@@ -105,7 +110,9 @@ class Tokeniser:
                         origins.append(np.array([[place.file, place.row, -1 if place.line is None else place.line]]))
                 progress(read)
         if unseen:
-            raise UserError("MissingColumn", f"{source.uri}: no row has a column {', '.join(sorted(unseen))} (dataset.sources[].columns).")
+            raise UserError(
+                "MissingColumn", f"{source.uri}: no row has a column {', '.join(sorted(unseen))} (dataset.sources[].columns)."
+            )
         return {"counts": {"read": read, "samples": samples, "tokens": tokens, "trained_tokens": trained, **fates}}
 
 
@@ -119,15 +126,15 @@ def _encode(batch: list[Row], encode: RowEncoder, source: DataSource) -> list[Ou
     for row in batch:
         try:
             values.append(read_row(row.value, source.format, source.columns))
-        except BadRow as bad:
+        except BadRowError as bad:
             raise bad.at(row.place) from None
     try:
         return encode(values)
-    except BadRow:
+    except BadRowError:
         for row, value in zip(batch, values, strict=True):
             try:
                 encode([value])
-            except BadRow as bad:
+            except BadRowError as bad:
                 raise bad.at(row.place) from None
         raise
 

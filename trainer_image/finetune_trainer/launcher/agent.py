@@ -20,7 +20,7 @@ from finetune_trainer.rank.task import RankTask
 from finetune_trainer.settings import NodeSettings
 
 #: How long an agent whose ranks are done stays for those of the other nodes: node 0's holds the store that they use.
-EXIT_BARRIER_SECONDS = 30.0
+EXIT_BARRIER_SECONDS = 10.0
 
 
 class Agent:
@@ -42,7 +42,8 @@ class Agent:
     def start(self) -> None:
         """Begin with the rendezvous."""
         # The agent warns that it cannot handle signals in a thread (the launcher does), and prints each failure in its own form.
-        logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+        for name in ("torch.distributed.elastic", "torch.multiprocessing"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         self._thread.start()
 
     def wait(self, seconds: float) -> bool:
@@ -71,7 +72,7 @@ class Agent:
 
 
 class _ObservedAgent(LocalElasticAgent):  # type: ignore[misc]
-    """Tells which processes were started. Their exit codes may only be polled in this thread: the pipe they come through is read once."""
+    """Tells which processes were started. Only this thread may poll them: the pipe that brings an exit code is read once."""
 
     def __init__(self, started: Callable[[dict[int, int]], None], **arguments: Any) -> None:
         super().__init__(**arguments)

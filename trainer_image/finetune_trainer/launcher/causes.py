@@ -11,10 +11,10 @@ from finetune_api.contract import ExitCode
 from finetune_trainer.failure import Failure
 
 LESS_MEMORY = (
-    "Use less memory: a smaller training.perDeviceTrainBatchSize (with more gradientAccumulationSteps for the same global batch), a "
-    "shorter dataset.maxLength, training.gradientCheckpointing: true, method: lora, or a larger machine."
+    "Use less memory: a smaller training.perDeviceTrainBatchSize (with more gradientAccumulationSteps for the same global batch), "
+    "a shorter dataset.maxLength, training.gradientCheckpointing: true, method: lora, or a larger machine."
 )
-MORE_HOST_MEMORY = "Or raise the memory limit of the container."
+MORE_HOST_MEMORY = "Raise the memory limit of the container if it has one."
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,12 @@ _ROWS: tuple[tuple[Callable[[Failure], bool], Cause], ...] = (
     (_says(r"^Fenced:"), Cause("Fenced", ExitCode.FENCED, "", "Nothing was changed. The newer attempt goes on.")),
     (
         _says(r"shared memory object|/dev/shm|</torch_|bus error"),
-        Cause("SharedMemory", ExitCode.USER_ERROR, "/dev/shm is too small.", "Give the pod a larger memory-backed /dev/shm."),
+        Cause(
+            "SharedMemory",
+            ExitCode.USER_ERROR,
+            "Shared memory (/dev/shm) is too small.",
+            "Give the pod a larger memory-backed /dev/shm.",
+        ),
     ),
     (
         _any(_errno(errno.ENOSPC, errno.EDQUOT), _says(r"no space left on device|disk quota exceeded")),
@@ -113,7 +118,10 @@ _ROWS: tuple[tuple[Callable[[Failure], bool], Cause], ...] = (
     (
         _says(r"EADDRINUSE|address already in use"),
         Cause(
-            "PortInUse", ExitCode.USER_ERROR, "Another process has taken the port.", "Set spec.distributed.masterPort to a free port."
+            "PortInUse",
+            ExitCode.USER_ERROR,
+            "Another process has taken the port.",
+            "Set spec.distributed.masterPort to a free port.",
         ),
     ),
     (
@@ -136,8 +144,8 @@ _ROWS: tuple[tuple[Callable[[Failure], bool], Cause], ...] = (
             "RendezvousTimeout",
             ExitCode.RETRYABLE,
             "Not all nodes came together in time.",
-            "See whether all of them were started (pods pending?) and reach node 0; spec.distributed.rendezvousTimeoutSeconds is the "
-            "time they have.",
+            "See whether all of them were started (pods pending?) and reach node 0; "
+            "spec.distributed.rendezvousTimeoutSeconds is the time they have.",
         ),
     ),
     (
@@ -164,8 +172,8 @@ _ROWS: tuple[tuple[Callable[[Failure], bool], Cause], ...] = (
             "CudaError",
             ExitCode.RETRYABLE,
             "The GPU or its driver failed, or a kernel got values out of range.",
-            "If it comes back on the same node, check its GPU (nvidia-smi, dmesg for Xid); CUDA_LAUNCH_BLOCKING=1 in spec.trainer.env "
-            "gives the exact place.",
+            "If it comes back on the same node, check its GPU (nvidia-smi, dmesg for Xid); CUDA_LAUNCH_BLOCKING=1 in "
+            "spec.trainer.env gives the exact place.",
         ),
     ),
     (lambda _: True, Cause("RankFailed", ExitCode.RETRYABLE, "An error that is not known here.", "The traceback follows.")),
@@ -188,7 +196,8 @@ _SIGNALS = {
         "Crashed",
         ExitCode.RETRYABLE,
         "Native code crashed (segmentation fault).",
-        "If it comes back, look for packages that were not built for each other; PYTHONFAULTHANDLER=1 in spec.trainer.env shows where.",
+        "If it comes back, look for packages that were not built for each other; PYTHONFAULTHANDLER=1 in spec.trainer.env "
+        "shows where.",
     ),
     6: Cause(
         "Crashed",

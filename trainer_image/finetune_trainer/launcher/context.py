@@ -58,6 +58,6 @@ class Context:
         if self.settings.nnodes > 1 and now - self._looked_at > PEER_LOOK_SECONDS:
             self._looked_at = now
             self.peer = self.peer or peers.first_failure(self.settings)
-            if self.peer and self.peer.is_stop and not self.stop.requested:
+            if self.peer and self.peer.is_stop:
                 self.stop.request()
         time.sleep(TICK_SECONDS)

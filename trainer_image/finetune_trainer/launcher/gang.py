@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import signal
-import socket
 import time
 
 from finetune_api.contract import ExitCode, Phase
-from finetune_trainer import fence
 from finetune_trainer.launcher import stall
 from finetune_trainer.launcher.agent import Agent
 from finetune_trainer.launcher.cgroup import oom_kills
 from finetune_trainer.launcher.context import Context
 from finetune_trainer.launcher.process import Watched
 from finetune_trainer.launcher.rank_process import outcome_file
-from finetune_trainer.launcher.say import Periodic, say
+from finetune_trainer.launcher.rendezvous import wait_for_nodes
+from finetune_trainer.launcher.say import say
 from finetune_trainer.launcher.supervise import Interruption, Limits, View, interruption
-from finetune_trainer.launcher.verdict import End, Verdict, judge, preempted
+from finetune_trainer.launcher.verdict import End, Verdict, judge
 from finetune_trainer.rank.task import RankTask
 
-SAY_SECONDS = 10.0
 #: After SIGKILL an agent needs a moment to notice; one that does not is left behind.
 KILL_SECONDS = 10.0
 #: A peer's launcher writes down why it failed a moment after its ranks broke the connection.
 PEER_WORD_SECONDS = 5.0
+
+_WORDS: dict[Interruption, str] = {
+    "StoppedAtOnce": "second signal",
+    "StopTimedOut": "not saved in time",
+    "Stalled": "no sign of life",
+    "PeerFailed": "another node has failed",
+    "RankFailed": "another rank has failed",
+    "Lingering": "finished, but not leaving",
+}
 
 
 def run_ranks(context: Context, task: RankTask, entry: str) -> Verdict:
@@ -33,43 +40,20 @@ def run_ranks(context: Context, task: RankTask, entry: str) -> Verdict:
     context.enter("waiting", "waiting for all nodes")
     agent = Agent(context.settings, task, entry, timeout)
     agent.start()
-    if (failed := _rendezvous(context, agent, timeout)) is not None:
+    if (failed := wait_for_nodes(context, agent, timeout)) is not None:
         return failed
     ranks = _take_hold(context, agent)
-    say(f"{len(ranks)} ranks started: " + ", ".join(f"{rank.name} is process {rank.pid}" for rank in ranks))
+    say("ranks started: " + ", ".join(f"{rank.name} is process {rank.pid}" for rank in ranks))
     context.leader = ranks[0]
     watch = _Watch(context, agent, ranks)
     why = watch.until_over()
     ends = [watch.end(rank) for rank in ranks]
-    verdict = judge(ends, interruption=why, peer=context.peer, stop_requested=context.stop.requested, oom_kills=oom_kills() - kills_before)
+    verdict = judge(
+        ends, interruption=why, peer=context.peer, stop_requested=context.stop.requested, oom_kills=oom_kills() - kills_before
+    )
     if verdict.reason == "PeerLost" and context.peer is None and _peer_explains(context):
         verdict = judge(ends, interruption=why, peer=context.peer, stop_requested=context.stop.requested)
     return verdict
-
-
-def wait_for_master(context: Context) -> Verdict | None:
-    """On nodes other than 0: wait until node 0's name and port answer. Returns None when they do, else how the wait ended."""
-    settings = context.settings
-    patience = context.job.spec.distributed.rendezvous_timeout_seconds
-    deadline, line = time.monotonic() + patience, Periodic(SAY_SECONDS)
-    where = f"{settings.master_addr}:{settings.master_port}"
-    context.enter("waiting", f"waiting for node 0 at {where}")
-    while (problem := _knock(settings.master_addr, settings.master_port)) is not None:
-        line.say(f"waiting for node 0 at {where}: {problem}")
-        context.tick()
-        if context.stop.requested:
-            return preempted(0)
-        if context.peer:
-            return judge([], interruption="PeerFailed", peer=context.peer)
-        if time.monotonic() > deadline:
-            return Verdict(
-                ExitCode.RETRYABLE,
-                "RendezvousTimeout",
-                f"Node 0 did not answer at {where} within {patience} s ({problem}). See whether node 0 runs, whether its name resolves "
-                "and whether a network policy blocks the port; spec.distributed.rendezvousTimeoutSeconds is the time it has.",
-                phase="waiting",
-            )
-    return None
 
 
 class _Watch:
@@ -103,7 +87,9 @@ class _Watch:
         phase: Phase = beat.phase if beat else "starting"
         code = int(outcome.read_text()) if outcome.exists() else self._agent.exit_codes.get(int(rank.slot))
         silent = time.monotonic() - max(self._started_at, beat.at if beat else 0.0)
-        killed = rank in self._killed or (code == -signal.SIGTERM and self._rank_failed_at is not None and not self._context.stop.requested)
+        killed = rank in self._killed or (
+            code == -signal.SIGTERM and self._rank_failed_at is not None and not self._context.stop.requested
+        )
         step = beat.progress.get("step") if beat else None
         return End(rank.name, rank.rank, code, rank.failure(), phase, step, killed, silent)
 
@@ -150,55 +136,12 @@ class _Watch:
             stall.dump_stacks(self._ranks)
         left = [rank for rank in self._ranks if rank.alive()]
         if left:
-            say(f"{why}: killing " + ", ".join(rank.name for rank in left))
+            say(f"{_WORDS[why]}: killing " + ", ".join(rank.name for rank in left))
         for rank in left:
             self._killed.add(rank)
             rank.signal(signal.SIGKILL)
         if why != "Lingering":
             self._agent.wait(KILL_SECONDS)
-
-
-def _rendezvous(context: Context, agent: Agent, timeout: float) -> Verdict | None:
-    """Wait for the agent's rendezvous. None when its ranks are there (or have come and gone), else how the wait ended."""
-    deadline, line = time.monotonic() + timeout, Periodic(SAY_SECONDS)
-    context.tick()
-    while agent.pids is None and agent.running:
-        if context.stop.requested:
-            return preempted(0)
-        if context.peer:
-            return judge([], interruption="PeerFailed", peer=context.peer)
-        if time.monotonic() > deadline:
-            break
-        if context.settings.nnodes > 1:
-            line.say(f"waiting for the other nodes{_missing(context)}")
-        context.tick()
-    if agent.pids is not None:
-        return None
-    if agent.error is not None and not _timed_out(agent.error):
-        from finetune_trainer import failure
-
-        own = failure.describe(agent.error, phase="waiting")
-        return judge([End("the start of the ranks", None, None, own, "waiting")])
-    return Verdict(
-        ExitCode.RETRYABLE,
-        "RendezvousTimeout",
-        f"The nodes did not come together within {timeout:.0f} s{_missing(context)}. See whether all of them were started (pods pending?) "
-        f"and reach node 0 at {context.settings.master_addr}:{context.settings.master_port}; "
-        "spec.distributed.rendezvousTimeoutSeconds is the time they have.",
-        phase="waiting",
-    )
-
-
-def _missing(context: Context) -> str:
-    """Which nodes have not even claimed their place in this attempt."""
-    settings = context.settings
-    here = {rank for rank, token in fence.tokens(settings.state_dir).items() if token.attempt == settings.attempt}
-    missing = sorted(set(range(settings.nnodes)) - here)
-    return f" (not started: node {', '.join(map(str, missing[:8]))}{' ...' if len(missing) > 8 else ''})" if missing else ""
-
-
-def _timed_out(error: Exception) -> bool:
-    return "timeout" in str(error).lower() or "timed out" in str(error).lower()
 
 
 def _take_hold(context: Context, agent: Agent) -> list[Watched]:
@@ -214,14 +157,3 @@ def _peer_explains(context: Context) -> bool:
     while context.peer is None and time.monotonic() < deadline:
         context.tick()
     return context.peer is not None
-
-
-def _knock(host: str, port: int) -> str | None:
-    """None if something listens there, else why not."""
-    try:
-        socket.create_connection((host, port), timeout=2.0).close()
-    except socket.gaierror:
-        return "its name is not known yet"
-    except OSError as error:
-        return (error.strerror or str(error)).lower()
-    return None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from finetune_api.contract import ExitCode, TerminationMessage
+from finetune_api.contract import ENV_TERMINATION_LOG, TERMINATION_LOG, ExitCode, TerminationMessage
 from finetune_api.load import SpecErrors, load_job
 from finetune_api.spec import FineTuneJob
 from finetune_trainer import failure, fence, lifeline
@@ -53,6 +53,8 @@ def launch(env: Mapping[str, str], program: Program = Program()) -> ExitCode:
         settings = NodeSettings.from_env(env)
     except UserError as error:
         say(str(error))
+        message = TerminationMessage(exit_code=ExitCode.USER_ERROR, reason=error.reason, message=str(error))
+        termination.write(Path(env.get(ENV_TERMINATION_LOG, TERMINATION_LOG)), message)
         return ExitCode.USER_ERROR
     scratch = Path(tempfile.mkdtemp(prefix="finetune-"))
     try:
@@ -79,7 +81,9 @@ def _attempt(settings: NodeSettings, env: Mapping[str, str], stop: Stop, scratch
     peers.forget(settings)
 
     context = Context(settings, job, scratch, stop, progress.starting(settings.attempt))
-    server = ProgressServer("127.0.0.1" if settings.parent_pid else "", settings.http_port, context.progress, lambda: context.ticked_at)
+    server = ProgressServer(
+        "127.0.0.1" if settings.parent_pid else "", settings.http_port, context.progress, lambda: context.ticked_at
+    )
     if settings.http_port_file:
         server.write_port(settings.http_port_file)
     os.environ.update(warm.rank_environment(job, settings, env))
@@ -93,10 +97,10 @@ def _attempt(settings: NodeSettings, env: Mapping[str, str], stop: Stop, scratch
 
 
 def _train(context: Context, entry: str) -> Verdict:
-    from finetune_trainer.launcher import gang  # Imports torch, which the thread above has begun.
+    from finetune_trainer.launcher import gang, rendezvous  # These import torch, which the thread above has begun.
 
     settings = context.settings
-    if settings.node_rank > 0 and (ended := gang.wait_for_master(context)) is not None:
+    if settings.node_rank > 0 and (ended := rendezvous.wait_for_master(context)) is not None:
         return ended
     task = RankTask(
         job_file=str(settings.job_file),

@@ -42,11 +42,11 @@ def tell(settings: NodeSettings, failure: PeerFailure) -> None:
 
 def first_failure(settings: NodeSettings) -> PeerFailure | None:
     """The failure of another node that matters most, if any: one that is not itself about a lost peer."""
-    found = [
-        PeerFailure(**json.loads(path.read_text()))
-        for path in settings.state_dir.glob(f"failed-{settings.attempt}-*.json")
-        if path != _path(settings, settings.node_rank)
-    ]
+    try:
+        others = set(settings.state_dir.glob(f"failed-{settings.attempt}-*.json")) - {_path(settings, settings.node_rank)}
+        found = [PeerFailure(**json.loads(path.read_text())) for path in others]
+    except OSError:  # A network file system that does not answer just now is no reason to end; it is asked again.
+        return None
     return min(found, key=lambda failure: (failure.reason == "PeerLost", failure.node_rank), default=None)
 
 

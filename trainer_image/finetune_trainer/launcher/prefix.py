@@ -36,4 +36,4 @@ def mark_lines(rank: int) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)
     if rank > 0:
-        sys.stdout, sys.stderr = (PrefixedLines(stream, f"[rank {rank}] ") for stream in (sys.stdout, sys.stderr))  # type: ignore[assignment]
+        sys.stdout, sys.stderr = (PrefixedLines(stream, f"[rank {rank}] ") for stream in (sys.stdout, sys.stderr))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from finetune_api.contract import ExitCode
 from finetune_trainer.launcher import stall
+from finetune_trainer.launcher.cgroup import oom_kills
 from finetune_trainer.launcher.context import Context
 from finetune_trainer.launcher.process import Watched
 from finetune_trainer.launcher.say import Periodic, say
@@ -27,6 +28,7 @@ SAY_SECONDS = 10.0
 def prepare(context: Context, module: str) -> Verdict | None:
     """On node 0: run `python -m MODULE SCRATCH PREPARED` to its end. Returns None when the data is ready, else how it ended."""
     context.prepared_file.unlink(missing_ok=True)
+    kills_before = oom_kills()
     argv = [sys.executable, "-m", module, str(context.scratch), str(context.prepared_file)]
     child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)  # Ctrl-C is the launcher's to handle.
     watched = Watched.open("prepare", None, "prepare", child.pid, context.scratch)
@@ -48,9 +50,9 @@ def prepare(context: Context, module: str) -> Verdict | None:
             child.wait()
             end = _how(watched, None, now - max(started, beat.at if beat else started))
             return judge([end], interruption="Stalled")
-    if child.returncode == ExitCode.OK and context.prepared_file.exists():
+    if context.prepared_file.exists():
         return None
-    return judge([_how(watched, child.returncode)], stop_requested=context.stop.requested)
+    return judge([_how(watched, child.returncode or None)], oom_kills=oom_kills() - kills_before)
 
 
 def wait_for_prepared(context: Context) -> Verdict | None:
@@ -71,8 +73,8 @@ def wait_for_prepared(context: Context) -> Verdict | None:
             return Verdict(
                 ExitCode.RETRYABLE,
                 "PeerLost",
-                f"Node 0 {what}: no sign of it in {context.settings.state_dir} for {patience} s. See whether node 0 was started and "
-                "whether all nodes mount the same output volume; spec.distributed.rendezvousTimeoutSeconds is how long they wait.",
+                f"Node 0 {what}: no sign of it in {context.settings.state_dir} for {patience} s. See whether node 0 was started "
+                "and whether all nodes mount the same output volume; spec.distributed.rendezvousTimeoutSeconds is their patience.",
                 phase="waiting",
             )
         line.say(f"waiting for node 0 to prepare model and data ({'it is at work' if sign else 'no sign of it yet'})")

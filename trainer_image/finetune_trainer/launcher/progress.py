@@ -1,4 +1,4 @@
-"""GET /progress and /metrics: where this node stands, from the heartbeats of prepare and of its first rank. Pure but for the clock."""
+"""GET /progress and /metrics: where this node stands, from the heartbeats of prepare and its first rank."""
 
 from __future__ import annotations
 

@@ -42,7 +42,9 @@ class ProgressServer:
             if error.errno != errno.EADDRINUSE:
                 raise
             raise UserError(
-                "PortInUse", f"Port {port}, for /progress and /metrics, is in use.", f"Set {contract.ENV_HTTP_PORT} to a free port, or 0."
+                "PortInUse",
+                f"Port {port}, for /progress and /metrics, is in use.",
+                f"Set {contract.ENV_HTTP_PORT} to a free port, or 0.",
             ) from error
         threading.Thread(target=self._server.serve_forever, name="progress", daemon=True).start()
 

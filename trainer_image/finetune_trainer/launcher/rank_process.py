@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from finetune_api.contract import ExitCode
-from finetune_trainer import failure
+from finetune_trainer import failure, heartbeat
 from finetune_trainer.errors import UserError
 from finetune_trainer.fence import Fenced
 from finetune_trainer.launcher.prefix import mark_lines
@@ -31,9 +31,10 @@ def enter(entry: str, task: RankTask) -> int:
     except SystemExit as leaving:
         code = leaving.code
     except BaseException as exc:
-        path = scratch / f"failure-{local_rank}.json"
+        path, beat = scratch / f"failure-{local_rank}.json", heartbeat.read(scratch / f"rank-{local_rank}.json")
         if not path.exists():
-            failure.record(path, exc, phase="starting", rank=rank, step=None)
+            phase, step = (beat.phase, beat.progress.get("step")) if beat else ("starting", None)
+            failure.record(path, exc, phase=phase, rank=rank, step=step)
         _leave(exit_code(exc))
     code = int(code or ExitCode.OK)
     if code not in (ExitCode.OK, ExitCode.PREEMPTED):

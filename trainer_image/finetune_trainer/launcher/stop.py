@@ -16,6 +16,7 @@ class Stop:
     def __init__(self) -> None:
         self.requested_at: float | None = None
         self.at_once = False
+        self._signalled_at: float | None = None
 
     def listen(self) -> None:
         """Take over the signals; only in the main thread."""
@@ -23,12 +24,15 @@ class Stop:
         signal.signal(signal.SIGINT, self._on_signal)
 
     def request(self) -> None:
-        """Ask once, or again."""
+        """Ask for a save and an orderly end; again changes nothing."""
+        self.requested_at = self.requested_at or time.monotonic()
+
+    def signalled(self) -> None:
+        """A signal has come. One that follows a peer's wish to stop is still the first."""
+        self.request()
         now = time.monotonic()
-        if self.requested_at is None:
-            self.requested_at = now
-        elif now - self.requested_at > SAME_REQUEST_SECONDS:
-            self.at_once = True
+        self._signalled_at = self._signalled_at or now
+        self.at_once = self.at_once or now - self._signalled_at > SAME_REQUEST_SECONDS
 
     @property
     def requested(self) -> bool:
@@ -36,4 +40,4 @@ class Stop:
         return self.requested_at is not None
 
     def _on_signal(self, _signum: int, _frame: FrameType | None) -> None:
-        self.request()
+        self.signalled()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from finetune_api.contract import ExitCode, Phase
 from finetune_trainer.failure import Failure
-from finetune_trainer.launcher.causes import Cause, explain, explain_exit
+from finetune_trainer.launcher.causes import MORE_HOST_MEMORY, Cause, explain, explain_exit
 from finetune_trainer.launcher.peers import PeerFailure
 from finetune_trainer.launcher.supervise import Interruption
 
@@ -70,13 +71,15 @@ def judge(
     """
     if interruption == "Stalled":
         return _stalled(ends)
-    root = _root(ends, oom_kills)
+    root = _root(ends)
     if root and not _explained(root, oom_kills).secondary:
         return _failed(root, _explained(root, oom_kills))
     if interruption in ("StopTimedOut", "StoppedAtOnce"):
         return _not_saved(ends, interruption)
     if peer and (root or interruption == "PeerFailed"):
-        message = f"Node {peer.node_rank} has failed ({peer.reason}), so this node stops as well. Node {peer.node_rank}: {peer.message}"
+        message = (
+            f"Node {peer.node_rank} has failed ({peer.reason}), so this node stops as well. Node {peer.node_rank}: {peer.message}"
+        )
         return Verdict(ExitCode.RETRYABLE, "PeerLost", message)
     if root:
         return _failed(root, _explained(root, oom_kills))
@@ -94,19 +97,21 @@ def preempted(step: int) -> Verdict:
     return Verdict(ExitCode.PREEMPTED, "Stopped", f"{saved} Run again to continue.", step=step or None)
 
 
-def _root(ends: Sequence[End], oom_kills: int) -> End | None:
+def _root(ends: Sequence[End]) -> End | None:
     """The process whose end explains the others', if one ended badly."""
     bad = [end for end in ends if end.exit_code not in (ExitCode.OK, ExitCode.PREEMPTED) and (end.failure or not end.killed)]
-    return min(bad, key=lambda end: (_order(end, oom_kills), end.failure.time if end.failure else 0.0), default=None)
+    return min(bad, key=lambda end: (_order(end), end.failure.time if end.failure else 0.0), default=None)
 
 
-def _order(end: End, oom_kills: int) -> int:
-    """Which account to believe first: the user's error, a kill from outside, an exception, a bare exit, an echo of another's end."""
+def _order(end: End) -> int:
+    """Which account to believe first: the user's error, a kill, an exception, a bare exit, an echo of another's end, SIGTERM."""
     if end.failure:
         if end.failure.user_error:
             return 0
         return 4 if explain(end.failure).secondary else 2
-    aborted = end.exit_code in (-6, -15)  # What native code and the agent do when a peer is lost.
+    if end.exit_code == -signal.SIGTERM:  # The agent's, when another rank has failed.
+        return 5
+    aborted = end.exit_code == -signal.SIGABRT  # Native code does that when a peer is lost.
     return 3 if aborted or (end.exit_code or 0) >= 0 else 1
 
 
@@ -119,8 +124,10 @@ def _failed(end: End, cause: Cause) -> Verdict:
     phase = failure.phase if failure else end.phase
     step = failure.step if failure and failure.step is not None else end.step
     row = f" (data row: {failure.row})" if failure and failure.row else ""
-    what = f"{failure.type}: {_cut(failure.message)}" if failure else _bare(end.exit_code)
-    parts = [f"{end.name.capitalize()} failed{_place(phase, step)}{row}: {what.rstrip('.')}.", cause.cause, cause.advice]
+    what = _words(failure) if failure else _bare(end.exit_code)
+    out_of_memory_in_prepare = end.rank is None and cause.reason == "OutOfMemory"  # No setting of the training helps there.
+    advice = MORE_HOST_MEMORY if out_of_memory_in_prepare else cause.advice
+    parts = [f"{_sentence(end.name)} failed{_place(phase, step)}{row}: {what.rstrip('.')}.", cause.cause, advice]
     message = " ".join(part for part in parts if part)
     return Verdict(cause.code, cause.reason, message, end.rank, phase, step, failure.traceback if failure else "")
 
@@ -129,10 +136,10 @@ def _stalled(ends: Sequence[End]) -> Verdict:
     first = max(ends, key=lambda end: end.seconds_silent or 0.0)
     others = len(ends) - 1
     message = (
-        f"{first.name.capitalize()} gave no sign of life for {first.seconds_silent or 0.0:.0f} s{_place(first.phase, first.step)}"
+        f"{_sentence(first.name)} gave no sign of life for {first.seconds_silent or 0.0:.0f} s{_place(first.phase, first.step)}"
         + (f" (and {others} more on this node)" if others else "")
-        + ". It waits for a rank that hangs, or for a device, file system or download that does not answer; the stacks in the log above "
-        "show where. If it was only slow, raise spec.runPolicy.stallTimeoutSeconds."
+        + ". It waits for a rank that hangs, or for a device, file system or download that does not answer; the stacks in the log "
+        "above show where. If it was only slow, raise spec.runPolicy.stallTimeoutSeconds."
     )
     return Verdict(ExitCode.STALLED, "Stalled", message, first.rank, first.phase, first.step)
 
@@ -143,10 +150,18 @@ def _not_saved(ends: Sequence[End], interruption: Interruption) -> Verdict:
         message = "Stopped at once by the second signal, without a save. Run again to continue from the last checkpoint."
     else:
         message = (
-            "The ranks had not saved and left within spec.runPolicy.gracefulStopSeconds after SIGTERM, and were killed. The next start "
-            "continues from the last checkpoint. Raise gracefulStopSeconds above the time of one step and one save."
+            "The ranks had not saved and left within spec.runPolicy.gracefulStopSeconds after SIGTERM, and were killed. The next "
+            "start continues from the last checkpoint. Raise gracefulStopSeconds above the time of one step and one save."
         )
     return Verdict(ExitCode.RETRYABLE, interruption, message, step=step)
+
+
+def _words(failure: Failure) -> str:
+    return _cut(failure.message if failure.user_error else f"{failure.type}: {failure.message}")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _place(phase: Phase, step: int | None) -> str:

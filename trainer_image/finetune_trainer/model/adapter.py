@@ -17,7 +17,7 @@ def add_adapter(model: PreTrainedModel, training: Training) -> PeftModel | PreTr
     """For method lora a PeftModel around `model`, with float32 adapter weights that depend on training.seed alone; else `model`.
 
     Raises:
-        UserError: BadTargetModules, when a name in lora.targetModules matches nothing, or the output head that the embedding shares.
+        UserError: BadTargetModules, when a name in lora.targetModules matches nothing or a weight that two modules share.
     """
     if training.method == "full":
         return model
@@ -52,7 +52,9 @@ def _check_targets(model: PreTrainedModel, targets: list[str]) -> None:
         if not any(name == target or name.endswith(f".{target}") for name in names):
             near = get_close_matches(target, leaves, 1)
             hint = (f"Did you mean {near[0]}? " if near else "") + f"It has: {', '.join(leaves)}."
-            raise UserError("BadTargetModules", f"training.lora.targetModules: {type(model).__name__} has no module {target!r}.", hint)
+            raise UserError(
+                "BadTargetModules", f"training.lora.targetModules: {type(model).__name__} has no module {target!r}.", hint
+            )
     head = model.get_output_embeddings()
     shared = head is not None and head.weight is model.get_input_embeddings().weight
     ends = {name.rpartition(".")[2] for name, module in model.named_modules() if module in (head, model.get_input_embeddings())}

@@ -52,7 +52,7 @@ def _weights(names: Collection[str], gguf_file: str | None, where: str) -> list[
         raise UserError(
             "ModelUnsupported",
             f"{where} has weights only as {pickles[0]}; such files can run code when they are opened, so they are not read.",
-            "Use a revision with .safetensors files, or convert it: AutoModelForCausalLM.from_pretrained(...).save_pretrained(...).",
+            "Use a revision with .safetensors files, or convert it: AutoModelForCausalLM.from_pretrained(A).save_pretrained(B).",
         )
     if "adapter_model.safetensors" in names:
         raise UserError("ModelUnsupported", f"{where} is an adapter, not a model.", "Merge it first: finetune export OUTPUT DEST.")

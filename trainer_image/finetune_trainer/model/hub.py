@@ -1,4 +1,4 @@
-"""Fetch a model from the Hugging Face hub (or what HF_ENDPOINT names) into huggingface_hub's cache, and explain what can go wrong."""
+"""Fetch a model from the Hugging Face hub (or what HF_ENDPOINT names) into huggingface_hub's cache, and explain what goes wrong."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class _Hub:
 
         self.repo, self.revision, self.gguf_file, self.trust_remote_code = repo, revision, gguf_file, trust_remote_code
         self.report = report
-        # huggingface_hub reads these once, when it is imported; a fork server may have done that before the job's environment was set.
+        # huggingface_hub reads these when it is imported, which may have been before the job's environment was set.
         self.endpoint, self.cache = os.environ.get("HF_ENDPOINT"), os.environ.get("HF_HUB_CACHE")
         self.api = HfApi(endpoint=self.endpoint)
 
@@ -147,7 +147,7 @@ class _Hub:
     def _refused(self, error: Any, place: str) -> Exception:
         status = error.response.status_code
         if status == 401:
-            hint = "Make a new one at its settings page and set HF_TOKEN." if _token() else "Set HF_TOKEN."
+            hint = "Make a new one at its settings page and set HF_TOKEN." if _has_token() else "Set HF_TOKEN."
             return UserError("HubTokenRefused", f"{place} does not accept the token for {self.repo}.", hint)
         if status == 429 or status >= 500:
             return _UnreachableError(f"the hub {place} answers with status {status}", offline=False)
@@ -160,7 +160,7 @@ class _Hub:
             near = get_close_matches(name, names, 1)
             if near:
                 return f"Did you mean hf://{names[near[0]]}?"
-        return "Check the spelling." if _token() else "Check the spelling; if it is private, set HF_TOKEN."
+        return "Check the spelling." if _has_token() else "Check the spelling; if it is private, set HF_TOKEN."
 
     def _nearest_revision(self) -> str:
         with suppress(Exception):  # Only advice.
@@ -171,10 +171,10 @@ class _Hub:
         return "Leave @REVISION out for the newest one."
 
 
-def _token() -> str | None:
+def _has_token() -> bool:
     from huggingface_hub import get_token
 
-    return get_token()
+    return get_token() is not None
 
 
 def _why(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from finetune_api.spec import Model, Training
@@ -11,7 +12,6 @@ from finetune_trainer.prepared import LocalModel
 from finetune_trainer.upstream.gguf_rereads import read_once
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel
 
 _PRECISION_DTYPE = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
@@ -65,11 +65,12 @@ def load_weights(local: LocalModel, dtype: str, attention: str = "auto", trust_r
         common["gguf_file"] = local.gguf_file
         gguf = {"quantization_config": GgufConfig(dequantize=True)}
     try:
-        with read_once():
+        with read_once() if local.gguf_file else nullcontext():
             config = AutoConfig.from_pretrained(local.folder, **common)
             check_supported(config, where)
             loaded, info = AutoModelForCausalLM.from_pretrained(
                 local.folder,
+                config=config,
                 dtype=dtype if dtype == "auto" else getattr(torch, dtype),
                 attn_implementation=None if attention == "auto" else attention,
                 use_safetensors=True,
@@ -78,14 +79,18 @@ def load_weights(local: LocalModel, dtype: str, attention: str = "auto", trust_r
                 **gguf,
             )
     except (SafetensorError, EOFError) as error:
-        raise UserError("ModelUnreadable", f"The weights of {where} cannot be read: {error}", "Copy or download it again.") from error
+        raise UserError(
+            "ModelUnreadable", f"The weights of {where} cannot be read: {error}", "Copy or download it again."
+        ) from error
     except (ValueError, RuntimeError, OSError, ImportError, NotImplementedError) as error:
         raise _explained(error, where, attention) from error
     _check_complete(info, where)
     _drop_gguf_remnants(loaded)
     in_force = loaded.config._attn_implementation
     if attention not in ("auto", in_force):
-        raise UserError("AttentionUnsupported", f"attention {attention} was asked for, {in_force} is in force.", "Set attention: auto.")
+        raise UserError(
+            "AttentionUnsupported", f"attention {attention} was asked for, {in_force} is in force.", "Set attention: auto."
+        )
     loaded.config.name_or_path = loaded.name_or_path = where
     return loaded  # type: ignore[no-any-return, unused-ignore]
 
@@ -123,7 +128,11 @@ def _explained(error: Exception, where: str, attention: str) -> UserError:
     if attention != "auto" and "attention" in text.lower():
         return UserError("AttentionUnsupported", f"{where} does not support attention {attention}: {first}", "Set attention: auto.")
     if "trust_remote_code" in text:
-        return UserError("ModelUnsupported", f"{where} needs Python code of its own.", "Read it, then set model.trustRemoteCode: true.")
+        return UserError(
+            "ModelUnsupported", f"{where} needs Python code of its own.", "Read it, then set model.trustRemoteCode: true."
+        )
     if "size mismatch" in text.lower() or "mismatched" in text.lower():
-        return UserError("ModelIncomplete", f"The weights of {where} do not fit its config.json: {first}", "Both must belong together.")
+        return UserError(
+            "ModelIncomplete", f"The weights of {where} do not fit its config.json: {first}", "Both must belong together."
+        )
     return UserError("ModelUnreadable", f"{where} cannot be loaded: {first}")

@@ -1,4 +1,4 @@
-"""Packing puts several samples into one row. Prove on the loaded model that none sees another, and know whose layers cannot do it."""
+"""Packing puts several samples into one row: prove on the loaded model that none sees another, and refuse layers that leak."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RECURRENT_FIELDS = ("mamba_d_state", "mamba_d_ssm", "state_size", "ssm_cfg", "l
 _RECURRENT_TYPES = ("mamba", "rwkv", "xlstm", "jamba", "zamba", "bamba", "recurrent_gemma", "nemotron_h")
 
 _SAMPLE = 24
-#: Largest change of a token's loss that still counts as none. Measured: 0 for models that do not leak, 1e-2 and more for those that do.
+#: Largest change of a token's loss that counts as none. Measured: 0 where nothing leaks, 1e-2 and more where something does.
 _TOLERANCE = 1e-5
 
 

@@ -19,11 +19,9 @@ def save_pretrained(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTok
     A whole model also gets a generation_config.json whose eos holds every token that ends a turn, and its key-value cache is
     switched on again. Of an adapter only the adapter is written; adapter_config.json names LocalModel.origin as the base.
     """
-    from peft import PeftModel
-
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
-    if isinstance(model, PeftModel):
+    if hasattr(model, "peft_config"):  # Not isinstance: PEFT takes seconds to import, and method full needs none of it.
         _save_adapter(model, folder)
     else:
         _save_whole(model, tokenizer, folder)

@@ -39,5 +39,8 @@ def _refusal(config: Any) -> tuple[str, str] | None:
         return "it is not a causal language model.", "Choose a model that generates text (AutoModelForCausalLM)."
     architectures = getattr(config, "architectures", None) or []
     if architectures and not has_code and not any("CausalLM" in name or "LMHead" in name for name in architectures):
-        return f"its weights are those of {architectures[0]}, without a language model's output head.", "Choose a causal language model."
+        return (
+            f"its weights are those of {architectures[0]}, without a language model's output head.",
+            "Choose a causal language model.",
+        )
     return None

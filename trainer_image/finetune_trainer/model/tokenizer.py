@@ -34,7 +34,7 @@ def load_tokenizer(local: LocalModel, trust_remote_code: bool) -> PreTrainedToke
 
 
 def stop_token_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The tokens after which an answer is over: eos, and the control token that the chat template puts after an assistant's turn."""
+    """The tokens that end an answer: eos, and the control token that the chat template puts after an assistant's turn."""
     ids = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
     if tokenizer.chat_template:
         turns = [{"role": "user", "content": _PROBE}, {"role": "assistant", "content": _PROBE}]

@@ -14,8 +14,6 @@ from finetune_trainer.prepared import Prepared
 
 Table = Sequence[tuple[str, str]]
 
-_SECRET = re.compile(r"token|secret|password|key", re.IGNORECASE)
-
 
 def model_card(job: FineTuneJob, prepared: Prepared, log: Sequence[Mapping[str, Any]], library_versions: Mapping[str, str]) -> str:
     """README.md of the result, as the Hugging Face hub reads it.
@@ -112,7 +110,7 @@ def _data(job: FineTuneJob, prepared: Prepared) -> str:
     sources = [f"- `{source.uri}` ({source.format}, weight {source.weight:g})" for source in job.spec.dataset.sources]
     counts = [(_words(name), f"{value:,}") for name, value in prepared.counts.items() if _is_count(value)]
     warnings = [f"> {warning}" for warning in prepared.warnings]
-    blocks = ["\n".join(sources), _table(("Samples", "Count"), counts), "\n".join(warnings)]
+    blocks = ["\n".join(sources), _table(("Data", "Count"), counts), "\n".join(warnings)]
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -136,15 +134,10 @@ def _loading(job: FineTuneJob, prepared: Prepared) -> str:
 
 
 def _public_yaml(job: FineTuneJob) -> str:
-    """The resolved job without what may be secret: values of environment variables, and extra arguments named like one."""
+    """The resolved job without what may be secret: the values of environment variables."""
     manifest = job.to_manifest()
-    spec = manifest["spec"]
-    for variable in spec["trainer"]["env"]:
+    for variable in manifest["spec"]["trainer"]["env"]:
         variable["value"] = "(not shown)"
-    extra = spec["training"]["extraArgs"]
-    for name in extra:
-        if _SECRET.search(name):
-            extra[name] = "(not shown)"
     return yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True)
 
 

@@ -43,6 +43,8 @@ _EVAL_COLOR, _GREY = "#d95f02", "#666666"
 _DPI, _WIDTH, _TALL, _LOW = 120, 9.0, 4.2, 2.6
 #: Fewer points than this are a line of their own; a smoothed one would only repeat it.
 _SMOOTH_FROM = 20
+#: Where the smoothed course is worked out; many more points would cost time and show no more.
+_PLACES = 300
 _EVAL_STYLE: Mapping[str, Any] = {"linestyle": "--", "linewidth": 1.4, "marker": "D", "markersize": 4.5, "markerfacecolor": "white"}
 _RESTART_STYLE: Mapping[str, Any] = {"linestyle": (0, (2, 3)), "linewidth": 0.9}
 
@@ -97,12 +99,12 @@ def draw(logs: Mapping[str, Log], metrics: Sequence[str] = DEFAULT_METRICS) -> F
 
 
 def smoothed(steps: Sequence[int], values: Sequence[float]) -> tuple[list[float], list[float]]:
-    """The course behind noisy values: at up to 300 places a straight line fitted to the neighbourhood (Gaussian weights).
+    """The course behind noisy values: at 300 places a straight line fitted to the neighbourhood (Gaussian weights).
 
     Unlike a running average it neither lags behind a falling curve nor bends at the ends.
     """
     x, y = np.asarray(steps, float), np.asarray(values, float)
-    places = np.linspace(x[0], x[-1], min(len(x), 300))
+    places = np.linspace(x[0], x[-1], _PLACES)
     width = max((x[-1] - x[0]) / 30, 1.0)
     course = []
     for place in places:

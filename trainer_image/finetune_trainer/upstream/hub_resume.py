@@ -14,7 +14,7 @@ from typing import Any
 
 @contextmanager
 def resets_resumed() -> Iterator[None]:
-    """Within this block huggingface_hub continues a download after a reset. Patches the module: not for use in two threads at once."""
+    """Within this block huggingface_hub continues a download after a reset. Patches the module: not for two threads at once."""
     import httpx2
     from huggingface_hub import file_download
 
