@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typer
 
-from finetune_cli import explain, init, plot, run, schema, validate
+from finetune_cli import chat, explain, export, init, inspect, plot, run, schema, validate
 
 app = typer.Typer(
     name="finetune",
@@ -22,7 +22,10 @@ app = typer.Typer(
 # In the order in which a person meets them.
 app.command("init")(init.init)
 app.command("validate")(validate.validate)
+app.command("inspect")(inspect.inspect)
 app.command("run")(run.run)
+app.command("chat")(chat.chat)
+app.command("export")(export.export)
 app.command("plot")(plot.plot)
 app.command("explain")(explain.explain)
 app.command("schema")(schema.schema)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from finetune_api import contract
 from finetune_api.load import load_job
 from finetune_api.spec import FineTuneJob
-from finetune_cli.local.folder import read_run, saved_step
+from finetune_cli.local.folder import RUN_FILE, saved_step
 from finetune_trainer.errors import UserError
 from finetune_trainer.model.fetch import fetch_model
 from finetune_trainer.model.files import check_files
@@ -57,7 +59,7 @@ class Result:
         """
         if self.job is None:
             raise UserError("NotAnOutput", f"{self.folder} does not say what its base model is.")
-        run = read_run(self.folder)
+        run = _read_run(self.folder)
         places = {**run.get("mounts", {}), **mounts}
         base = Path(run.get("job_dir", self.folder))
         try:
@@ -75,7 +77,9 @@ def find_result(folder: Path) -> Result:
         UserError: NotAnOutput or RunUnfinished.
         SpecErrors: its finetunejob.yaml is broken.
     """
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if not folder.is_dir():
+        raise UserError("NotAnOutput", f"There is no folder {folder}.", "Name the output folder of a run, for example runs/NAME.")
+    names = {path.name for path in folder.iterdir()}
     resolved = folder / contract.RESOLVED_JOB_FILE
     job = load_job(resolved) if resolved.is_file() else None
     if _ADAPTER in names and job:
@@ -116,6 +120,15 @@ def user_cache() -> Path:
     """Where this user's converted models are kept."""
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "finetune" / "models"
+
+
+def _read_run(output: Path) -> dict[str, Any]:
+    """What `finetune run` noted about the run (see local/folder.write_run); empty for a folder that comes from a cluster."""
+    try:
+        run: dict[str, Any] = json.loads((output / contract.STATE_DIR / RUN_FILE).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return run
 
 
 def _writable(folder: Path) -> bool:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cli.jobs import write_job
 
+from cli.jobs import write_job
 from finetune_api.contract import STATE_DIR
 from finetune_api.load import load_job
 from finetune_api.spec import Lora, Model, Training
@@ -33,12 +33,14 @@ def teach(folder: Path, source: str, model_folder: Path, mounts: dict[str, str],
     save_pretrained(model, tokenizer, output)
     write_resolved_job(resolve(load_job(job_file), folder, 1), output)
     (output / STATE_DIR).mkdir()
-    write_run(output, folder, mounts, completed=True)
+    write_run(output, folder, mounts)
     return output
 
 
 def _learned(local: LocalModel, tokenizer: Any, method: str) -> Any:
-    training = Training(method=method, precision="fp32", lora=Lora(rank=8, alpha=16.0))
+    # The head of a random model is too small to be sure of anything while it is frozen.
+    lora = Lora(rank=8, alpha=16.0, target_modules=["q_proj", "v_proj", "down_proj", "lm_head"])
+    training = Training(method=method, precision="fp32", lora=lora)
     model: Any = add_adapter(load_model(local, Model(source="file:///x"), training), training)
     turns = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWER}]
     ids = tokenizer.apply_chat_template(turns, return_tensors="pt", return_dict=True)["input_ids"]

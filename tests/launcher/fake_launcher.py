@@ -3,10 +3,10 @@
 import os
 import sys
 
-from finetune_trainer.launcher import warm
-from finetune_trainer.launcher.main import Program, launch
+if __name__ == "__main__":  # The imports are inside, because each rank imports this module again.
+    from finetune_trainer.launcher import warm
+    from finetune_trainer.launcher.main import Program, launch
 
-if __name__ == "__main__":
     program = Program("fake_prepare", f"fake_ranks:{sys.argv[1]}", lambda _: warm.Preload((*warm.START, "fake_ranks")))
     code = launch(os.environ, program)
     sys.stdout.flush()

@@ -92,10 +92,10 @@ def test_a_gguf_file_that_is_none(tmp_path: Path) -> None:
     [
         ("config.json model.safetensors tokenizer.json README.md x.py", "config.json model.safetensors tokenizer.json"),
         ("config.json model.safetensors model-00001-of-00002.safetensors", "config.json model.safetensors"),
-        ("model-00001-of-00001.safetensors model.safetensors.index.json", "model-00001-of-00001.safetensors model.safetensors.index.json"),
+        ("model-1-of-1.safetensors model.safetensors.index.json", "model-1-of-1.safetensors model.safetensors.index.json"),
         ("model.safetensors consolidated.safetensors original/params.json", "model.safetensors"),
         ("model.safetensors model.fp16.safetensors pytorch_model.bin", "model.safetensors"),
-        ("model.safetensors tokenizer.model merges.txt chat_template.jinja", "chat_template.jinja merges.txt model.safetensors tokenizer.model"),
+        ("model.safetensors tokenizer.model merges.txt a.jinja", "a.jinja merges.txt model.safetensors tokenizer.model"),
     ],
 )  # fmt: skip
 def test_needed_files(names: str, needed: str) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hub import Hub
-
 from finetune_trainer.upstream.gguf_rereads import read_once
 from finetune_trainer.upstream.safetensors_mode import make_readable
+from hub import Hub
 
 
 def test_hub_resume_is_still_needed(tmp_path: Path) -> None:

@@ -33,7 +33,6 @@ def prepare(job: FineTuneJob, settings: NodeSettings, heartbeat: Heartbeat) -> P
     Raises:
         UserError: with what to change in the job, the data or the model.
     """
-    from finetune_trainer.data.choice import apply_template_choice
     from finetune_trainer.data.prepare import prepare_data
     from finetune_trainer.model.fetch import fetch_model
     from finetune_trainer.model.tokenizer import load_tokenizer
@@ -44,8 +43,6 @@ def prepare(job: FineTuneJob, settings: NodeSettings, heartbeat: Heartbeat) -> P
     local = fetch_model(job.spec.model, settings.mounts, base, report)
     heartbeat.beat("preparing", message="reading the tokenizer")
     tokenizer = load_tokenizer(local, job.spec.model.trust_remote_code)
-    if any(source.format != "text" for source in (*job.spec.dataset.sources, *job.spec.dataset.eval_sources)):
-        apply_template_choice(tokenizer, job.spec.dataset.chat_template)
     data = prepare_data(job, tokenizer, settings.mounts, base, settings.state_dir / "cache", report)
     for warning in data.warnings:
         print(f"warning: {warning}", flush=True)

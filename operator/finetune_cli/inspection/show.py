@@ -95,11 +95,8 @@ def _show_counts(console: Console, found: Inspected, split: str) -> None:
             console.print(f"{name}: {each['samples']} samples in {each['rows']} rows, {each['tokens']} tokens in one epoch")
     for source in counts["sources"]:
         share = f"{source['trained_tokens'] / source['tokens']:.0%}" if source["tokens"] else "none"
-        console.print(
-            Text(
-                f"{source['uri']} ({source['split']}): {source['read']} rows, {source['samples']} samples, {share} of tokens with loss"
-            )
-        )
+        head = f"{source['uri']} ({source['split']})"
+        console.print(Text(f"{head}: {source['read']} rows, {source['samples']} samples, {share} of tokens with loss"))
         for fate, words in _FATES.items():
             if source.get(fate):
                 console.print(f"  {source[fate]:>8} {words}")

@@ -52,7 +52,8 @@ def run_attempts(run: LocalRun, show: Show, stop: StopRequests) -> Outcome:
     """Run the job to its end. Every process of an attempt has left before the next one starts."""
     policy = run.job.spec.run_policy
     started = time.monotonic()
-    deadline = started + (policy.active_deadline_seconds or float("inf")) - policy.graceful_stop_seconds  # It includes the last save.
+    # The last save is part of the time that was given.
+    deadline = started + (policy.active_deadline_seconds or float("inf")) - policy.graceful_stop_seconds
     first = attempt = next_attempt(run.output)
     restarts = 0
     while True:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,5 +58,13 @@ def training_arguments(training: Training, output_dir: Path, strategy_arguments:
         "disable_tqdm": True,
         "use_cpu": not cuda,
         **strategy_arguments,
-        **training.extra_args,
+        **_typed(training.extra_args),
     }
+
+
+def _typed(extra_args: Mapping[str, Any]) -> dict[str, Any]:
+    """YAML and JSON do not tell 0 from 0.0, TrainingArguments and what it feeds (Adam's betas) do."""
+    from transformers import TrainingArguments
+
+    floats = {field.name for field in dataclasses.fields(TrainingArguments) if isinstance(field.default, float)}
+    return {name: float(value) if name in floats and type(value) is int else value for name, value in extra_args.items()}
