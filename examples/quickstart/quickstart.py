@@ -19,7 +19,6 @@ ROOT = HERE.parent.parent
 DATA = HERE / "data"
 JOB = HERE / "job.yaml"
 OUTPUT = Path("runs/quickstart")
-QUESTION = "What does os.path.join do?"
 #: The programs beside this Python.
 PYTHON = Path(sys.executable)
 FINETUNE = PYTHON.with_name("finetune")
@@ -54,15 +53,18 @@ def main() -> None:
     model = Path(run(PYTHON, HERE / "get_model.py", capture=True))
     print(model)
     run(PYTHON, HERE / "make_data.py", DATA)
-    mounts = ["--mount", f"models={model.parent}", "--mount", f"data={DATA.relative_to(ROOT)}"]
+    models = ("--mount", f"models={model.parent}")
+    data = ("--mount", f"data={DATA.relative_to(ROOT)}")
+
+    ask = ("--once", "What does os.path.join do?", "--max-new-tokens", "100")
 
     print("\nBefore training:", flush=True)
-    run(FINETUNE, "chat", JOB, *mounts, "--once", QUESTION)
+    run(FINETUNE, "chat", JOB, *models, *ask)
     started = time.monotonic()
-    run(FINETUNE, "run", JOB, *mounts, "--output", OUTPUT, "--fresh", "--yes")
+    run(FINETUNE, "run", JOB, *models, *data, "--output", OUTPUT, "--fresh", "--yes")
     seconds = time.monotonic() - started
     print("\nAfter training:", flush=True)
-    run(FINETUNE, "chat", OUTPUT, "--once", QUESTION)
+    run(FINETUNE, "chat", OUTPUT, *ask)
 
     print(f"\nThe result is in {OUTPUT}, the course of the loss in {OUTPUT / 'training_loss.png'}.")
     print(f"Talk to it: {os.path.relpath(FINETUNE, ROOT)} chat {OUTPUT}")

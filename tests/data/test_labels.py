@@ -137,10 +137,11 @@ CASES = {
         "<|im_start|> user ⏎ three <|im_end|> ⏎ "
         "<|im_start|> assistant ⏎ *<think> *⏎ *<| *im_end *|> *⏎ *</think> *⏎ *⏎ *tres *<|im_end|> ⏎",
     ),
-    "qwen3: a question that the template looks at from both ends": Case(
+    "qwen3: a tool's answer, which the template knows by both of its ends, does not make the thinking before it earlier": Case(
         QWEN3,
-        ["U one", "A uno", "U <tool_response>two</tool_response>", "A dos"],
-        "<|im_start|> user ⏎ one <|im_end|> ⏎ <|im_start|> assistant ⏎ *uno *<|im_end|> ⏎ "
+        ["U one", "A <think>\nhm\n</think>\n\nuno", "U <tool_response>two</tool_response>", "A dos"],
+        "<|im_start|> user ⏎ one <|im_end|> ⏎ "
+        "<|im_start|> assistant ⏎ *<think> *⏎ *hm *⏎ *</think> *⏎ *⏎ *uno *<|im_end|> ⏎ "
         "<|im_start|> user ⏎ <tool_response>two</tool_response> <|im_end|> ⏎ "
         "<|im_start|> assistant ⏎ *<think> *⏎ *⏎ *</think> *⏎ *⏎ *dos *<|im_end|> ⏎",
     ),

@@ -7,7 +7,9 @@ if __name__ == "__main__":  # The imports are inside, because each rank imports 
     from finetune_trainer.launcher import warm
     from finetune_trainer.launcher.main import Program, launch
 
-    program = Program("fake_prepare", f"fake_ranks:{sys.argv[1]}", lambda _: warm.Preload((*warm.START, "fake_ranks")))
+    program = Program(
+        "fake_prepare", f"fake_ranks:{sys.argv[1]}", lambda _: warm.Preload((*warm.START, "fake_ranks", "not_installed"))
+    )
     code = launch(os.environ, program)
     sys.stdout.flush()
     os._exit(code)

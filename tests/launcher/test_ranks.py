@@ -24,6 +24,7 @@ def test_two_ranks_finish(nodes):
     group = nodes()
     node = group.start("succeed", OMP_NUM_THREADS="")
     assert node.ended() == ExitCode.OK
+    assert "warning: not_installed cannot be imported ahead of the ranks" in node.log
     assert "hello from 0" in node.log and "[rank 1] hello from 1" in node.log
     environment = dict(line.split("=", 1) for line in (group.output / "env-1").read_text().splitlines())
     assert int(environment["OMP_NUM_THREADS"]) == max(1, available_cpus() // 2)

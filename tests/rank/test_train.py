@@ -46,13 +46,17 @@ def test_gradient_checkpointing_changes_no_loss(tiny_llama: Path, data: Path, tm
 def test_extra_arguments_reach_the_trainer(tiny_llama: Path, data: Path, tmp_path: Path) -> None:
     """Adam's beta1 of 0 moves the weights differently from the second step on."""
     usual = gang.run(gang.job(tiny_llama, data, settings(warmupRatio=0)), tmp_path / "usual", ranks=1)
-    other = gang.run(gang.job(tiny_llama, data, settings(warmupRatio=0, extraArgs={"adam_beta1": 0.0})), tmp_path / "other", ranks=1)
+    other = gang.run(
+        gang.job(tiny_llama, data, settings(warmupRatio=0, extraArgs={"adam_beta1": 0.0})), tmp_path / "other", ranks=1
+    )
     assert usual.lines[0]["loss"] == other.lines[0]["loss"]
     assert usual.lines[-1]["loss"] != other.lines[-1]["loss"]
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tiny_llama: Path, data: Path, tmp_path: Path) -> None:
-    wild = settings(method="full", optim="sgd", learningRate=10.0, maxGradNorm=0.0, maxSteps=40, lrSchedulerType="constant", warmupRatio=0)
+    wild = settings(
+        method="full", optim="sgd", learningRate=10.0, maxGradNorm=0.0, maxSteps=40, lrSchedulerType="constant", warmupRatio=0
+    )
     with pytest.raises(RuntimeError, match=r"The loss became (nan|inf) by step \d+\. Lower spec\.training\.learningRate"):
         gang.run(gang.job(tiny_llama, data, wild), tmp_path / "out", ranks=1)
 
@@ -98,7 +102,9 @@ def test_the_same_global_batch_on_more_ranks_continues(tiny_llama: Path, data: P
     gang.run(gang.job(tiny_llama, data, settings(maxSteps=6, saveSteps=3)), tmp_path / "out", ranks=1)
     for folder in (tmp_path / "out" / "checkpoints").glob("step-00000006"):
         (folder / "complete.json").unlink()
-    split = gang.run(gang.job(tiny_llama, data, settings(maxSteps=6, saveSteps=3, perDeviceTrainBatchSize=2)), tmp_path / "out", ranks=2)
+    split = gang.run(
+        gang.job(tiny_llama, data, settings(maxSteps=6, saveSteps=3, perDeviceTrainBatchSize=2)), tmp_path / "out", ranks=2
+    )
     for a, b in zip(whole.lines, split.lines, strict=True):
         assert b["loss"] == pytest.approx(a["loss"], abs=1e-4)
         assert a["sample_digest"] == b["sample_digest"]

@@ -21,14 +21,14 @@ PATIENCE = 120
 
 
 class Run:
-    """One `finetune run` command."""
+    """One `finetune run` command. `files`: folder of the job file and of what the command prints; default: beside the output."""
 
-    def __init__(self, job: dict[str, Any], output: Path) -> None:
-        self.output = output
-        job_file = output.parent / f"{output.name}.yaml"
+    def __init__(self, job: dict[str, Any], output: Path, files: Path | None = None) -> None:
+        self.output, files = output, files or output.parent
+        job_file = files / f"{output.name}.yaml"
         job_file.write_text(yaml.safe_dump(job))
         command = [sys.executable, "-m", "finetune_cli.main", "run", str(job_file), "--output", str(output), "--plain"]
-        self.log = output.parent / f"{output.name}.log"
+        self.log = files / f"{output.name}.log"
         self._file = self.log.open("a")
         self.process = subprocess.Popen(
             command, stdout=self._file, stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1"}, start_new_session=True
@@ -45,6 +45,10 @@ class Run:
         """Until trainer_log.jsonl has reached `step`."""
         log = self.output / "trainer_log.jsonl"
         self._until(lambda: log.exists() and log.read_bytes().count(b"\n") >= step, f"step {step}")
+
+    def node_log(self) -> str:
+        """What the launcher and ranks of node 0 have printed, in all attempts."""
+        return "".join(path.read_text() for path in sorted(self.output.glob("logs/attempt-*/node-0.log")))
 
     def interrupt(self) -> None:
         """Ctrl-C."""

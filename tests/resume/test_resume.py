@@ -10,71 +10,10 @@ from typing import Any
 
 import pytest
 
-import gang
-import tiny
-from finetune_trainer.rank.digest import digest
-
-from .runs import Run, steps, weights_sha256
+from .expect import DISTURB_AT, STEPS, check
+from .runs import Run, steps
 
 pytestmark = pytest.mark.resume
-
-SAMPLES, EPOCHS, SAVE_STEPS = 120, 2, 7
-#: Steps: micro-batch 1 x accumulation 2 x 2 ranks = 4 samples each.
-STEPS = SAMPLES * EPOCHS // 4
-#: Well behind the first checkpoints, well before the end.
-DISTURB_AT = 2 * SAVE_STEPS + 3
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With dropout, so that random generators matter."""
-    return tiny.make_model(tmp_path_factory.mktemp("model") / "llama", attention_dropout=0.1)
-
-
-@pytest.fixture(scope="module")
-def make_job(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Any]]:
-    data = gang.write_alpaca(tmp_path_factory.mktemp("data") / "data.jsonl", SAMPLES)
-
-    def make(method: str, **training: Any) -> dict[str, Any]:
-        settings = {
-            "method": method,
-            "numTrainEpochs": EPOCHS,
-            "perDeviceTrainBatchSize": 1,
-            "gradientAccumulationSteps": 2,
-            "learningRate": 1e-3,
-            "saveSteps": SAVE_STEPS,
-            "saveTotalLimit": 3,
-            **({"lora": {"dropout": 0.1}} if method == "lora" else {}),
-            **training,
-        }
-        return gang.job(model, data, settings, distributed={"processesPerNode": 2}, runPolicy={"gracefulStopSeconds": 20})
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def undisturbed(make_job: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """The sha256 of the final weights of a run that nobody disturbed; made once for each method."""
-    made: dict[str, str] = {}
-
-    def get(method: str) -> str:
-        if method not in made:
-            run = Run(make_job(method), tmp_path_factory.mktemp("undisturbed") / "out")
-            assert run.finish() == 0, run.log.read_text()
-            made[method] = weights_sha256(run.output)
-        return made[method]
-
-    return get
-
-
-def check(output: Path, expected: str) -> None:
-    """Same bits, each step once, each sample once an epoch."""
-    lines = steps(output)
-    assert [line["current_steps"] for line in lines] == list(range(1, STEPS + 1))
-    for epoch in range(EPOCHS):
-        of_epoch = lines[epoch * STEPS // EPOCHS : (epoch + 1) * STEPS // EPOCHS]
-        assert sum(int(line["sample_digest"], 16) for line in of_epoch) == digest(range(SAMPLES))
-    assert weights_sha256(output) == expected
 
 
 def kill_rank(run: Run) -> None:
@@ -126,7 +65,7 @@ def test_ctrl_c_saves_and_running_again_continues(
     assert (run.output / "checkpoints" / f"step-{stopped_at:08d}").is_dir(), "no step is lost on a graceful stop"
     again = Run(make_job(method), tmp_path / "out")
     assert again.finish() == 0, again.log.read_text()
-    assert f"going on after step {stopped_at}" in again.log.read_text()
+    assert f"going on after step {stopped_at}" in again.node_log()
     check(run.output, undisturbed(method))
 
 
@@ -143,7 +82,7 @@ def test_a_truncated_checkpoint_is_passed_over(
     weights.write_bytes(weights.read_bytes()[:-100])
     again = Run(make_job(method), tmp_path / "out")
     assert again.finish() == 0, again.log.read_text()
-    log = again.log.read_text()
+    log = again.node_log()
     assert f"checkpoint {newest.name} is passed over: model.safetensors has" in log
     assert f"going on after step {int(before.name.removeprefix('step-'))}" in log
     check(run.output, undisturbed(method))

@@ -35,12 +35,13 @@ def prepare(job: FineTuneJob, settings: NodeSettings, heartbeat: Heartbeat) -> P
     """
     from finetune_trainer.data.prepare import prepare_data
     from finetune_trainer.model.fetch import fetch_model
+    from finetune_trainer.model.gguf import materialise_gguf
     from finetune_trainer.model.tokenizer import load_tokenizer
 
     report = Report(heartbeat)
     base = settings.job_file.parent
     heartbeat.beat("downloading" if job.spec.model.source.startswith("hf://") else "preparing")
-    local = fetch_model(job.spec.model, settings.mounts, base, report)
+    local = materialise_gguf(fetch_model(job.spec.model, settings.mounts, base, report), settings.state_dir / "cache", report)
     heartbeat.beat("preparing", message="reading the tokenizer")
     tokenizer = load_tokenizer(local, job.spec.model.trust_remote_code)
     data = prepare_data(job, tokenizer, settings.mounts, base, settings.state_dir / "cache", report)

@@ -37,7 +37,7 @@ def add_adapter(model: PreTrainedModel, training: Training) -> PeftModel | PreTr
         use_rslora=lora.use_rslora,
     )
     with torch.random.fork_rng(devices=[]):
-        pass
+        torch.manual_seed(training.seed)
         return get_peft_model(model, config, autocast_adapter_dtype=True)
 
 
