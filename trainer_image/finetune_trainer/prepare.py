@@ -14,8 +14,9 @@ import time
 from pathlib import Path
 
 from finetune_api.contract import ExitCode
+from finetune_api.extra_args import training_argument_names, unknown_extra_args
 from finetune_api.load import load_job
-from finetune_api.spec import FineTuneJob
+from finetune_api.spec import FineTuneJob, Training
 from finetune_trainer import failure
 from finetune_trainer.errors import UserError
 from finetune_trainer.heartbeat import Heartbeat
@@ -38,6 +39,7 @@ def prepare(job: FineTuneJob, settings: NodeSettings, heartbeat: Heartbeat) -> P
     from finetune_trainer.model.gguf import materialise_gguf
     from finetune_trainer.model.tokenizer import load_tokenizer
 
+    _check_extra_args(job.spec.training)
     report = Report(heartbeat)
     base = settings.job_file.parent
     heartbeat.beat("downloading" if job.spec.model.source.startswith("hf://") else "preparing")
@@ -48,6 +50,13 @@ def prepare(job: FineTuneJob, settings: NodeSettings, heartbeat: Heartbeat) -> P
     for warning in data.warnings:
         print(f"warning: {warning}", flush=True)
     return Prepared(local, str(data.folder), data.counts, data.warnings)
+
+
+def _check_extra_args(training: Training) -> None:
+    """Names are checked here and not by the ranks, which would find out later."""
+    problems = unknown_extra_args(training.extra_args, training_argument_names() or ())
+    if problems:
+        raise UserError("UnknownExtraArgs", " ".join(map(str, problems)))
 
 
 class Report:

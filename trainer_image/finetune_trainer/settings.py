@@ -51,6 +51,10 @@ class NodeSettings:
             except ValueError:
                 raise UserError("BadEnvironment", f"{name}={text!r} is not a number.") from None
 
+        try:
+            mounts = json.loads(env.get(c.ENV_MOUNTS, "{}"))
+        except ValueError:
+            raise UserError("BadEnvironment", f"{c.ENV_MOUNTS} is not JSON.") from None
         port_file, parent = env.get(c.ENV_HTTP_PORT_FILE), env.get(c.ENV_PARENT_PID)
         return cls(
             nnodes=number(c.ENV_NNODES, 1),
@@ -62,7 +66,7 @@ class NodeSettings:
             output_dir=Path(env.get(c.ENV_OUTPUT_DIR, c.OUTPUT_DIR)).absolute(),
             attempt=number(c.ENV_ATTEMPT, 0),
             pod_uid=env.get(c.ENV_POD_UID, "local"),
-            mounts=json.loads(env.get(c.ENV_MOUNTS, "{}")),
+            mounts=mounts,
             http_port=number(c.ENV_HTTP_PORT, c.HTTP_PORT),
             http_port_file=Path(port_file) if port_file else None,
             termination_log=Path(env.get(c.ENV_TERMINATION_LOG, c.TERMINATION_LOG)),

@@ -111,8 +111,7 @@ def _attempt(
         scratch = Path(name)
         nodes = [_start_node(run, attempt, rank, port, scratch, logs) for rank in range(run.layout.nodes)]
         show(events.AttemptStarted(attempt, logs))
-        prepared = run.output / STATE_DIR / f"prepared-{attempt}.json"
-        watch = Watch(nodes, _port_file(scratch, 0), prepared, show, stop)
+        watch = Watch(nodes, _port_file(scratch, 0), show, stop)
         left = supervise(nodes, run.job.spec.run_policy.graceful_stop_seconds, deadline, stop, watch.tick)
         words = [read_last_words(node, _termination_log(scratch, node.rank)) for node in left]
     return [word.exit_code for word in words], verdict(words, logs)

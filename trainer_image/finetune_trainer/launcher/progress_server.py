@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import socketserver
@@ -98,7 +99,8 @@ def _handler(server: ProgressServer) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(ConnectionError):  # Whoever asked did not wait for the answer.
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
             """Polling is not worth a line each time."""

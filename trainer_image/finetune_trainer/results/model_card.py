@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from finetune_api.contract import MERGED_DIR, PLOT_FILE
 from finetune_api.spec import FineTuneJob
+from finetune_api.yaml_writer import to_yaml
 from finetune_trainer.prepared import Prepared
 
 Table = Sequence[tuple[str, str]]
@@ -52,7 +51,7 @@ def _front_matter(job: FineTuneJob, prepared: Prepared) -> str:
     hub = [uri.removeprefix("hf://").partition("@")[0] for uri in uris if uri.startswith("hf://")]
     if hub:
         meta["datasets"] = list(dict.fromkeys(hub))
-    return f"---\n{yaml.safe_dump(meta, sort_keys=False)}---"
+    return f"---\n{to_yaml(meta)}---"
 
 
 def _results(log: Sequence[Mapping[str, Any]]) -> Table:
@@ -138,7 +137,7 @@ def _public_yaml(job: FineTuneJob) -> str:
     manifest = job.to_manifest()
     for variable in manifest["spec"]["trainer"]["env"]:
         variable["value"] = "(not shown)"
-    return yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True)
+    return to_yaml(manifest)
 
 
 def _section(title: str, body: str) -> str:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
 from finetune_api.contract import RESOLVED_JOB_FILE
 from finetune_api.spec import FineTuneJob
+from finetune_api.yaml_writer import to_yaml
 
 
 def write_resolved_job(job: FineTuneJob, output_dir: Path) -> Path:
     """Write finetunejob.yaml, all defaults filled in, atomically. Returns its path."""
     path = output_dir / RESOLVED_JOB_FILE
     scratch = path.with_suffix(".tmp")
-    scratch.write_text(yaml.safe_dump(job.to_manifest(), sort_keys=False, allow_unicode=True))
+    scratch.write_text(to_yaml(job.to_manifest()))
     scratch.replace(path)
     return path
