@@ -67,7 +67,7 @@ def run(content: Mapping[str, Any], output: Path, ranks: int) -> Ran:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    from finetune_trainer.rank.train import run_rank
+    from finetune_trainer.launcher.rank_process import enter
 
     os.environ.update(OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
     forkserver.set_forkserver_preload(_PRELOAD)
@@ -98,7 +98,7 @@ def run(content: Mapping[str, Any], output: Path, ranks: int) -> Ran:
     task = RankTask(str(job_file), str(output), str(prepared_file), str(scratch), attempt, 0, "test", os.getpid())
     failed: dict[int, int] = {}
     try:
-        elastic_launch(config, run_rank)(task)
+        elastic_launch(config, enter)("finetune_trainer.rank.train:run_rank", task)
     except ChildFailedError as error:
         failed = {rank: failure.exitcode for rank, failure in error.failures.items()}
         records = [json.loads(path.read_text()) for path in scratch.glob("failure-*.json")]
