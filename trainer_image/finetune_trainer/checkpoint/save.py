@@ -34,6 +34,7 @@ class Checkpoints:
 
     Attributes:
         root: the folder `checkpoints/`.
+        attempt: the one that writes.
         keep: how many are kept.
         ranks: those that save and load together.
         facts: world size, global batch, strategy: kept in the marker, compared on resume.
@@ -41,6 +42,7 @@ class Checkpoints:
     """
 
     root: Path
+    attempt: int
     keep: int
     ranks: Group
     facts: dict[str, Any]
@@ -59,9 +61,9 @@ class Checkpoints:
         try:
             if self.ranks.rank == 0:
                 self.check_fence()
-                folder.start(self.root, step)
+                folder.start(self.root, step, self.attempt)
             self.ranks.barrier()
-            partial = folder.partial_path(self.root, step)
+            partial = folder.partial_path(self.root, step, self.attempt)
             write(partial)
             save_state(partial, _rng_name(self.ranks.rank), rng.capture())
             self.ranks.barrier()

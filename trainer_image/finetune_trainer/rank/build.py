@@ -69,6 +69,7 @@ def build_trainer(
         strategy=strategy,
         checkpoints=Checkpoints(
             root=output / contract.CHECKPOINTS_DIR,
+            attempt=task.attempt,
             keep=training.save_total_limit,
             ranks=ranks,
             facts={"strategy": strategy.name, "globalBatch": plan.global_batch, "worldSize": ranks.world_size},

@@ -24,7 +24,7 @@ def run_rank(task: RankTask) -> ExitCode:
     """
     die_with(task.launcher_pid)
     scratch, local_rank = Path(task.scratch_dir), int(os.environ["LOCAL_RANK"])
-    stacks = (scratch / f"stack-{local_rank}.txt").open("w")  # noqa: SIM115  (faulthandler writes to it until the process ends)
+    stacks = (scratch / f"stack-{local_rank}.txt").open("w")
     faulthandler.register(signal.SIGUSR1, file=stacks, all_threads=True)
     stop = StopRequest()
     signal.signal(signal.SIGTERM, stop.ask)
