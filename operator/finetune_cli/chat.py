@@ -66,6 +66,7 @@ def _load(target: Path, mounts: dict[str, str], report: Callable[[str], None]) -
 
     from finetune_cli.result import find_result, model_of_job
     from finetune_trainer.data.choice import apply_template_choice, require_chat_template
+    from finetune_trainer.model.adapter import load_adapter
     from finetune_trainer.model.load import load_weights
     from finetune_trainer.model.tokenizer import load_tokenizer
 
@@ -86,9 +87,7 @@ def _load(target: Path, mounts: dict[str, str], report: Callable[[str], None]) -
     report("loading the model")
     model: Any = load_weights(base, dtype, trust_remote_code=trusted)
     if adapter:
-        from peft import PeftModel
-
-        model = PeftModel.from_pretrained(model, str(adapter))
+        model = load_adapter(model, adapter)
     return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
 
 

@@ -1,12 +1,14 @@
-"""Add the trainable LoRA adapter that spec.training asks for."""
+"""The LoRA adapter: a new one that spec.training asks for, or a saved one."""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finetune_api.spec import ALL_LINEAR, Training
 from finetune_trainer.errors import UserError
+from finetune_trainer.upstream import peft_deprecation
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -36,9 +38,18 @@ def add_adapter(model: PreTrainedModel, training: Training) -> PeftModel | PreTr
         target_modules=ALL_LINEAR if everything else sorted(lora.target_modules),
         use_rslora=lora.use_rslora,
     )
+    peft_deprecation.silence()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
         return get_peft_model(model, config, autocast_adapter_dtype=True)
+
+
+def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
+    """`model` with the saved adapter in `folder`, not merged and not trainable."""
+    from peft import PeftModel
+
+    peft_deprecation.silence()
+    return PeftModel.from_pretrained(model, str(folder))
 
 
 def _check_targets(model: PreTrainedModel, targets: list[str]) -> None:

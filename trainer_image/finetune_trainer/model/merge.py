@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from finetune_trainer.model.adapter import load_adapter
 from finetune_trainer.model.load import load_weights, stored_dtype
 from finetune_trainer.model.save import save_pretrained
 from finetune_trainer.model.tokenizer import load_tokenizer
@@ -19,9 +20,8 @@ def merge_adapter(output: Path, base: LocalModel, dest: Path, dtype: str = "auto
         UserError: as load.load_weights.
     """
     import torch
-    from peft import PeftModel
 
-    model = PeftModel.from_pretrained(load_weights(base, "float32", trust_remote_code=trust_remote_code), str(output))
+    model = load_adapter(load_weights(base, "float32", trust_remote_code=trust_remote_code), output)
     merged = model.merge_and_unload(safe_merge=True)
     merged.to(getattr(torch, stored_dtype(base, trust_remote_code) if dtype == "auto" else dtype))
     tokenizer = load_tokenizer(LocalModel(str(output), None, str(output)), trust_remote_code)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from functools import partial
 from pathlib import Path
 
@@ -39,7 +38,6 @@ def build_trainer(
 ) -> tuple[JobTrainer, Schedule]:
     """The trainer, ready to train, and the schedule that knows whether a stop was agreed on."""
     disable_progress_bar()  # A bar of every rank would only litter the log.
-    warnings.simplefilter("ignore", FutureWarning)  # Between libraries (peft 0.21 asks transformers 5.23 the old way).
     training, output, packed = job.spec.training, Path(task.output_dir), job.spec.dataset.packing
     strategy = strategy_for(job.spec.distributed)
     own_folder = output / contract.STATE_DIR / "trainer"
