@@ -30,7 +30,7 @@ def smollm2() -> Path:
 
 @pytest.fixture(scope="session")
 def stdlib_pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """JSONL file, format openai, with about two thousand real samples."""
+    """JSONL file, format openai, with about 400 real samples."""
     folder = tmp_path_factory.mktemp("data")
     make_data.main(folder)
     return folder / "stdlib.jsonl"

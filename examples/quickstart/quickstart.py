@@ -56,7 +56,7 @@ def main() -> None:
     models = ("--mount", f"models={model.parent}")
     data = ("--mount", f"data={DATA.relative_to(ROOT)}")
 
-    ask = ("--once", "What does os.path.join do?", "--max-new-tokens", "100")
+    ask = ("--once", "What does collections.Counter do?", "--max-new-tokens", "100")
 
     print("\nBefore training:", flush=True)
     run(FINETUNE, "chat", JOB, *models, *ask)

@@ -4,6 +4,4 @@ import torch
 
 
 def test_torch_is_the_version_that_was_looked_at() -> None:
-    assert torch.__version__.startswith("2.13."), (
-        "try whether ranks still hang without leave()"
-    )
+    assert torch.__version__.startswith("2.13."), "try whether ranks still hang without leave()"

@@ -1,7 +1,7 @@
 """Model, tokenizer and data made ready for the ranks: `python -m finetune_trainer.prepare SCRATCH PREPARED`.
 
 A child of node 0's launcher. Runs before any process group exists, so that no rank sits in a collective meanwhile.
-Does not import torch.
+Imports torch only to convert a GGUF file.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from finetune_trainer.heartbeat import Heartbeat
 from finetune_trainer.lifeline import die_with
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.settings import NodeSettings
+from finetune_trainer.upstream.eager_imports import hide
 
 #: Between two lines of progress in the log; the heartbeat gets all of them.
 LINE_SECONDS = 5.0
@@ -40,6 +41,8 @@ def prepare(job: FineTuneJob, settings: NodeSettings, heartbeat: Heartbeat) -> P
     from finetune_trainer.model.tokenizer import load_tokenizer
 
     _check_extra_args(job.spec.training)
+    if not job.spec.model.gguf_file:
+        hide(("torch",))
     report = Report(heartbeat)
     base = settings.job_file.parent
     heartbeat.beat("downloading" if job.spec.model.source.startswith("hf://") else "preparing")
