@@ -90,3 +90,9 @@ def test_a_plot_that_fails_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptur
         write_results(a_job(tmp_path), tmp_path, prepared())  # Nothing was logged, so there is nothing to draw.
     assert "could not be drawn" in caplog.text
     assert (tmp_path / MODEL_CARD_FILE).exists()
+
+
+def test_a_gguf_base_is_loaded_by_its_file(tmp_path: Path) -> None:
+    job = a_job(tmp_path, model={"source": "file:///models/small", "ggufFile": "small.Q4_1.gguf"})
+    card = model_card(job, prepared("/models/small"), LOG, {})
+    assert "AutoModelForCausalLM.from_pretrained('/models/small', gguf_file='small.Q4_1.gguf')" in card

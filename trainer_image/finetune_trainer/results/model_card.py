@@ -118,7 +118,8 @@ def _loading(job: FineTuneJob, prepared: Prepared) -> str:
     lines = ["from transformers import AutoModelForCausalLM, AutoTokenizer", ""]
     if _lora(job):
         revision = f", revision={base.revision!r}" if base.revision else ""
-        gguf = f", gguf_file={base.gguf_file!r}" if base.gguf_file else ""
+        file = job.spec.model.gguf_file  # Not base.gguf_file: prepare has turned it into a plain folder in its cache.
+        gguf = f", gguf_file={file!r}" if file else ""
         lines.insert(0, "from peft import PeftModel")
         lines += [
             f"base = AutoModelForCausalLM.from_pretrained({_base_name(prepared)!r}{revision}{gguf})",
