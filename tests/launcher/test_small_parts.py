@@ -99,13 +99,6 @@ def job(tmp_path, **training):
     return load_job(path)
 
 
-def test_only_lora_pays_for_peft(tmp_path):
-    lora, full = warm.choose(job(tmp_path, method="lora")), warm.choose(job(tmp_path, method="full"))
-    assert "peft" in lora.modules and "peft" not in lora.hidden
-    assert "peft" not in full.modules and "peft" in full.hidden
-    assert "datasets" in lora.hidden and "datasets" in full.hidden
-
-
 def test_the_jobs_environment_comes_before_defaults_and_defaults_after_the_machines(tmp_path):
     settings = NodeSettings.from_env({})
     env = warm.rank_environment(job(tmp_path), settings, {"TOKENIZERS_PARALLELISM": "true"})

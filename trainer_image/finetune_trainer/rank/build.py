@@ -44,8 +44,6 @@ def build_trainer(
     arguments = TrainingArguments(**training_arguments(training, own_folder, strategy.arguments(), torch.cuda.is_available()))
     set_seed(training.seed)
     model = add_adapter(load_model(prepared.model, job.spec.model, training), training)
-    if packed:
-        check_packing(model, "cpu")
     timings.mark("model_loaded")
     rows = open_rows(Path(prepared.data))
     timings.mark("data_opened")
@@ -83,4 +81,6 @@ def build_trainer(
     schedule = Schedule(parts, stop, eval_steps)
     trainer = JobTrainer(parts, model=model, args=arguments, callbacks=[timings, schedule])
     trainer.remove_callback(PrinterCallback)
+    if packed:
+        check_packing(trainer.model, arguments.device)
     return trainer, schedule

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from finetune_api.spec import Distributed
@@ -67,4 +68,4 @@ def join(distributed: Distributed, timeout_seconds: float) -> Ranks:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     init_process_group(choose_backend(distributed, torch.cuda.is_available()), timeout_seconds)
-    return Ranks(rank, world_size, dist.new_group(backend="gloo"))
+    return Ranks(rank, world_size, dist.new_group(backend="gloo", timeout=timedelta(seconds=timeout_seconds)))
