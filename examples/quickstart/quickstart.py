@@ -34,16 +34,16 @@ def run(*command: str | Path, capture: bool = False) -> str:
     return (done.stdout or "").strip()
 
 
-def summary(output: Path, seconds: float) -> dict[str, float | str]:
-    """What the log of a run says about it."""
-    lines = [json.loads(line) for line in (output / "trainer_log.jsonl").read_text().splitlines()]
+def summary(seconds: float) -> dict[str, float | str]:
+    """What the log of the run says about it."""
+    lines = [json.loads(line) for line in (ROOT / OUTPUT / "trainer_log.jsonl").read_text().splitlines()]
     trained = [line for line in lines if "loss" in line]
     return {
         "firstLoss": trained[0]["loss"],
         "lastLoss": trained[-1]["loss"],
         "tokensPerSecond": statistics.median(line["throughput"] for line in trained),
         "seconds": round(seconds, 1),
-        "output": str(output),
+        "output": str(OUTPUT),
     }
 
 
@@ -68,7 +68,7 @@ def main() -> None:
 
     print(f"\nThe result is in {OUTPUT}, the course of the loss in {OUTPUT / 'training_loss.png'}.")
     print(f"Talk to it: {os.path.relpath(FINETUNE, ROOT)} chat {OUTPUT}")
-    print(json.dumps(summary(ROOT / OUTPUT, seconds) | {"output": str(OUTPUT)}))
+    print(json.dumps(summary(seconds)))
 
 
 if __name__ == "__main__":
