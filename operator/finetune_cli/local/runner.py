@@ -21,7 +21,7 @@ from finetune_cli.local.environment import Layout, NodeStart, node_environment
 from finetune_cli.local.folder import LOGS_DIR, saved_step
 from finetune_cli.local.nodes import Node
 from finetune_cli.local.outcome import DEADLINE, STOPPED, Outcome, ending
-from finetune_cli.local.ports import free_port
+from finetune_cli.local.ports import reserved_port
 from finetune_cli.local.stop import StopRequests
 from finetune_cli.local.watch import Show, Watch
 from finetune_trainer import fence
@@ -104,10 +104,10 @@ def _attempt(
     """One attempt from start to the last process: exit codes of the nodes, and why it did not succeed."""
     logs.mkdir(parents=True, exist_ok=True)
     wanted = run.job.spec.distributed.master_port
-    port = free_port(wanted)
-    if port != wanted:
-        show(events.Noted(f"Port {wanted} (spec.distributed.masterPort) is in use on this machine: the processes meet at {port}."))
-    with tempfile.TemporaryDirectory(prefix="finetune-") as name:
+    with reserved_port(wanted) as port, tempfile.TemporaryDirectory(prefix="finetune-") as name:
+        if port != wanted:
+            note = f"Port {wanted} (spec.distributed.masterPort) is in use on this machine: the processes meet at {port}."
+            show(events.Noted(note))
         scratch = Path(name)
         nodes = [_start_node(run, attempt, rank, port, scratch, logs) for rank in range(run.layout.nodes)]
         show(events.AttemptStarted(attempt, logs))
