@@ -61,6 +61,7 @@ RESOLVED_JOB_FILE = "finetunejob.yaml"
 MODEL_CARD_FILE = "README.md"
 CHECKPOINTS_DIR = "checkpoints"
 MERGED_DIR = "merged"
+TENSORBOARD_DIR = "tensorboard"
 #: Everything that is not a result: fence, data cache, markers.
 STATE_DIR = ".finetune"
 #: In STATE_DIR: written last, when everything else of the result is there.

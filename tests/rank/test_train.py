@@ -108,3 +108,16 @@ def test_the_same_global_batch_on_more_ranks_continues(tiny_llama: Path, data: P
     for a, b in zip(whole.lines, split.lines, strict=True):
         assert b["loss"] == pytest.approx(a["loss"], abs=1e-4)
         assert a["sample_digest"] == b["sample_digest"]
+
+
+def test_tensorboard_gets_each_step_once_also_after_a_resume(tiny_llama: Path, data: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    job = gang.job(tiny_llama, data, settings(maxSteps=6, saveSteps=2, saveTotalLimit=9, reportTo=["tensorboard"]))
+    first = gang.run(job, tmp_path / "out", ranks=2)
+    for step in (4, 6):
+        (first.output / f"checkpoints/step-{step:08d}/complete.json").unlink()
+    gang.run(job, tmp_path / "out", ranks=2)
+    events = EventAccumulator(str(first.output / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("train/loss")] == [1, 2, 3, 4, 5, 6]

@@ -17,6 +17,7 @@ from finetune_trainer.rank.group import join
 from finetune_trainer.rank.stop import StopRequest
 from finetune_trainer.rank.task import RankTask
 from finetune_trainer.rank.timings import Timings
+from finetune_trainer.rank.trackers import add_trackers
 from finetune_trainer.rank.trainer import JobTrainer
 from finetune_trainer.upstream.warm_exit import leave
 
@@ -35,6 +36,7 @@ def train_job(task: RankTask, heartbeat: Heartbeat, stop: StopRequest) -> ExitCo
     if ranks.rank == 0:
         trainer.parts.log.continue_after(step)
         _tell_start(trainer, step)
+    add_trackers(trainer, output, step)
     heartbeat.beat("loading", step=step, total_steps=total_steps, last_checkpoint_step=step or None)
     if checkpoint is None:
         trainer.train()
