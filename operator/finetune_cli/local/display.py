@@ -148,7 +148,8 @@ def retry_lines(event: events.AttemptEnded) -> list[str]:
         return []
     what = f"restart {event.restarts}" if event.decision.charged else "starting again"
     cause = event.message.splitlines()[:1] or [event.decision.reason]
-    return [f"attempt {event.attempt} ended ({event.decision.reason}): {cause[0]}", f"{what} in {text.duration(event.delay)}"]
+    when = f" in {text.duration(event.delay)}" if event.delay >= 1 else ""
+    return [f"attempt {event.attempt} ended ({event.decision.reason}): {cause[0]}", f"{what}{when}"]
 
 
 def _step(progress: Progress) -> str:
