@@ -130,7 +130,6 @@ def test_json(run):
     }
 
 
-@pytest.mark.skipif(training_argument_names() is None, reason="transformers is not installed")
 def test_extra_args_are_checked_against_the_installed_transformers(run):
     result = run("good.yaml", good=GOOD + "  training: {extraArgs: {neftune_noise_alfa: 5}}\n")
     assert result.output == (
