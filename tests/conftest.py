@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import tiny
+from cluster_fixtures import api, control_plane, kubelet, namespace  # noqa: F401
 from examples.quickstart import get_model, make_data
 
 

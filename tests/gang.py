@@ -22,6 +22,7 @@ from finetune_api.load import load_job
 from finetune_trainer import fence
 from finetune_trainer.data.choice import apply_template_choice
 from finetune_trainer.data.prepare import prepare_data
+from finetune_trainer.fence import Token
 from finetune_trainer.model.fetch import fetch_model
 from finetune_trainer.model.tokenizer import load_tokenizer
 from finetune_trainer.prepared import Prepared
@@ -76,13 +77,14 @@ def run(content: Mapping[str, Any], output: Path, ranks: int) -> Ran:
     job_file, prepared_file = output / "job.yaml", state / "prepared.json"
     job_file.write_text(yaml.safe_dump(dict(content)))
     loaded = load_job(job_file)
-    model = fetch_model(loaded.spec.model, {}, output, print)
+    model = fetch_model(loaded.model, {}, output, print)
     tokenizer = load_tokenizer(model, False)
-    apply_template_choice(tokenizer, loaded.spec.dataset.chat_template)
+    apply_template_choice(tokenizer, loaded.dataset.chat_template)
     data = prepare_data(loaded, tokenizer, {}, output, state / "cache", print)
     Prepared(model, str(data.folder), data.counts, data.warnings).write(prepared_file)
-    attempt = fence.next_attempt(state)
-    fence.claim(state, 0, attempt, "test")
+    newest = fence.newest(state)
+    token = Token(0, newest.attempt + 1 if newest else 0, "test")
+    fence.claim(state, 0, token)
     scratch = Path(tempfile.mkdtemp())
     config = LaunchConfig(
         min_nodes=1,
@@ -95,7 +97,7 @@ def run(content: Mapping[str, Any], output: Path, ranks: int) -> Ran:
         max_restarts=0,
         monitor_interval=0.05,
     )
-    task = RankTask(str(job_file), str(output), str(prepared_file), str(scratch), attempt, 0, "test", os.getpid())
+    task = RankTask(str(job_file), str(output), str(prepared_file), str(scratch), token, 0, os.getpid())
     failed: dict[int, int] = {}
     try:
         elastic_launch(config, enter)("finetune_trainer.rank.train:run_rank", task)

@@ -132,7 +132,7 @@ def test_jobs_of_the_documentation_are_valid(page: Path, tmp_path: Path):
 def test_examples_are_valid(path: Path):
     from finetune_api.load import load_job
 
-    assert load_job(path).spec.dataset.sources
+    assert load_job(path).dataset.sources
 
 
 def test_the_quickstart_data_is_the_same_each_time(stdlib_pairs: Path, tmp_path: Path):

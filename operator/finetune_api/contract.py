@@ -15,6 +15,8 @@ from pydantic.alias_generators import to_camel
 # --- environment of a node -------------------------------------------------------------------------------------------------------
 ENV_NNODES = "NNODES"
 ENV_NODE_RANK = "NODE_RANK"
+#: The same as NODE_RANK, for launchers that know it by this name; torchrun sets it anew for each process.
+ENV_RANK = "RANK"
 ENV_NPROC_PER_NODE = "NPROC_PER_NODE"
 ENV_MASTER_ADDR = "MASTER_ADDR"
 ENV_MASTER_PORT = "MASTER_PORT"
@@ -22,7 +24,9 @@ ENV_MASTER_PORT = "MASTER_PORT"
 ENV_JOB_FILE = "FINETUNE_JOB_FILE"
 #: Folder of the results, shared by all nodes.
 ENV_OUTPUT_DIR = "FINETUNE_OUTPUT_DIR"
-#: Number of this attempt, from 0; with the pod's UID the fencing token.
+#: Unix time (whole seconds) at which the FineTuneJob was created, number of this attempt from 0, and the pod's UID: together the
+#: fencing token. A job that was deleted and created again is newer than all attempts of the old one.
+ENV_JOB_CREATED = "FINETUNE_JOB_CREATED"
 ENV_ATTEMPT = "FINETUNE_ATTEMPT"
 ENV_POD_UID = "FINETUNE_POD_UID"
 #: JSON object: "CLAIM" or "configmap/NAME" -> folder it is mounted at. Absent keys are looked for under MOUNT_ROOT.
@@ -38,7 +42,7 @@ ENV_PARENT_PID = "FINETUNE_PARENT_PID"
 #: Names that a job may not set itself: the operator or torchrun owns them.
 RESERVED_ENV = frozenset(
     {
-        ENV_NNODES, ENV_NODE_RANK, "RANK", ENV_NPROC_PER_NODE, ENV_MASTER_ADDR, ENV_MASTER_PORT,
+        ENV_NNODES, ENV_NODE_RANK, ENV_RANK, ENV_NPROC_PER_NODE, ENV_MASTER_ADDR, ENV_MASTER_PORT,
         "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE", "ROLE_RANK", "ROLE_WORLD_SIZE",
         "FORCE_TORCHRUN", "JOB_COMPLETION_INDEX",
     }
@@ -51,6 +55,8 @@ SECRET_ENV = frozenset({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN
 MOUNT_ROOT = "/mnt"
 JOB_FILE = "/etc/finetune/job.yaml"
 OUTPUT_DIR = "/output"
+#: Folder for downloads that all jobs of the output volume share.
+CACHE_DIR = "/cache"
 TERMINATION_LOG = "/dev/termination-log"
 HTTP_PORT = 8080
 
@@ -116,14 +122,15 @@ class Progress(_Doc):
 
 
 class TerminationMessage(_Doc):
-    """Written by a launcher when it ends for a reason worth telling; at most 4096 bytes as JSON (the kubelet's limit)."""
+    """Written by a launcher when it ends; at most 4096 bytes as JSON (the kubelet's limit)."""
 
     exit_code: int
     reason: str = Field(
-        description="CamelCase, for conditions: OutOfMemory, BadDataRow, NonFiniteLoss, PeerLost, DiskFull, Stalled, ..."
+        description="CamelCase, for conditions: Completed, OutOfMemory, BadDataRow, NonFiniteLoss, PeerLost, DiskFull, ..."
     )
     message: str = Field(description="One paragraph: which rank, which phase, what happened, likely cause, what to do.")
     node_rank: int = 0
     rank: int | None = None
     phase: Phase | None = None
     step: int | None = None
+    progress: Progress | None = Field(None, description="Where training stood at the end; from node 0, also after success.")

@@ -1,16 +1,18 @@
-"""The CustomResourceDefinition, generated from the models: `python -m finetune_api.crd` writes it into crds/.
+"""The CustomResourceDefinition, generated from the models: `python -m finetune_api.crd` writes it into crds/ and the chart.
 
 A structural schema has no $ref, no unions and no null: an optional field without a default is simply absent.
-`x-kubernetes-validations` come from rules.py.
+`x-kubernetes-validations` come from rules.py and immutable.py.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
-from finetune_api import spec
-from finetune_api.json_schema import Schema, flat_schema
+from finetune_api import immutable, spec
+from finetune_api.forms import WORDS
+from finetune_api.json_schema import Schema, flat_schema, is_quantity
 from finetune_api.rule import Rule
 from finetune_api.rules import RULES
 from finetune_api.status import FineTuneJobStatus
@@ -18,6 +20,8 @@ from finetune_api.yaml_writer import to_yaml
 
 PLURAL = "finetunejobs"
 FILE_NAME = f"{PLURAL}.{spec.GROUP}.yaml"
+#: Where the file is kept: for kubectl, and for the chart.
+FOLDERS = ("crds", "helm/finetune-operator/files")
 
 #: Name, type, JSON path, priority: 0 is always shown, 1 with -o wide.
 _COLUMNS = (
@@ -35,6 +39,7 @@ _COLUMNS = (
     ("Preemptions", "integer", ".status.preemptions", 1),
     ("Model", "string", ".spec.model.source", 1),
     ("Method", "string", ".spec.training.method", 1),
+    ("Message", "string", ".status.message", 1),
 )
 _KEPT = (
     "type", "format", "description", "enum", "pattern", "minLength", "maxLength", "minItems", "maxItems", "maxProperties",
@@ -105,6 +110,8 @@ def _root_schema() -> Schema:
     for rule in RULES:
         for at in rule.at:
             _node(root, at).setdefault("x-kubernetes-validations", []).append(_validation(rule))
+    for at, validations in immutable.validations().items():
+        _node(root, at).setdefault("x-kubernetes-validations", []).extend(validations)
     return root
 
 
@@ -120,12 +127,28 @@ def _validation(rule: Rule) -> dict[str, str]:
     return {"rule": rule.cel, "message": f"{rule.message} {rule.hint}", "fieldPath": f".{rule.reads[0]}"}
 
 
+def _keys_validation(pattern: str, maxLength: int) -> dict[str, str]:  # noqa: N803  (JSON schema's words)
+    """A structural schema cannot describe the keys of a map."""
+    what, hint = WORDS[pattern]
+    rule = f"self.all(key, size(key) <= {maxLength} && key.matches({json.dumps(pattern)}))"
+    return {"rule": rule, "message": f"a key is not {what}. {hint}"}
+
+
 def structural(node: Schema, defaults: bool = True) -> Schema:
     """A flat JSON schema (json_schema.py) as a structural one.
 
     Args:
         defaults: keep default values; a status has none, since absent means unknown.
     """
+    if is_quantity(node):
+        limits = {key: value for option in node["anyOf"] for key, value in option.items() if key != "type"}
+        return {
+            "x-kubernetes-int-or-string": True,
+            **{key: node[key] for key in ("description", "default") if key in node},
+            **limits,
+        }
+    if "anyOf" in node:  # Values of several types cannot be described; the operator and the trainer check them.
+        return {"x-kubernetes-preserve-unknown-fields": True}
     out: Schema = {key: node[key] for key in _KEPT if key in node}
     for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if exclusive in node:
@@ -135,11 +158,12 @@ def structural(node: Schema, defaults: bool = True) -> Schema:
     if "items" in node:
         out["items"] = structural(node["items"], defaults)
     values = node.get("additionalProperties")
-    if isinstance(values, dict):
-        # Values of several types cannot be described; the operator and the trainer check them.
-        out["additionalProperties"] = (
-            {"x-kubernetes-preserve-unknown-fields": True} if "anyOf" in values else structural(values, defaults)
-        )
+    if values is True:
+        out["x-kubernetes-preserve-unknown-fields"] = True
+    elif isinstance(values, dict):
+        out["additionalProperties"] = structural(values, defaults)
+        if "pattern" in node.get("propertyNames", {}):
+            out["x-kubernetes-validations"] = [_keys_validation(**node["propertyNames"])]
     if "default" in node and defaults:
         out["default"] = _default(out) if "properties" in node else node["default"]
     return out
@@ -151,4 +175,5 @@ def _default(node: Schema) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    (Path(__file__).parents[2] / "crds" / FILE_NAME).write_text(crd_yaml())
+    for folder in FOLDERS:
+        (Path(__file__).parents[2] / folder / FILE_NAME).write_text(crd_yaml())

@@ -7,7 +7,7 @@ import re
 import textwrap
 from typing import Any
 
-from finetune_api.json_schema import Schema, all_fields, bounds, children
+from finetune_api.json_schema import Schema, all_fields, bounds, children, is_quantity
 from finetune_api.known_names import meant
 from finetune_api.problems import Problem
 from finetune_api.rules import RULES
@@ -39,7 +39,11 @@ def explain_field(path: str, recursive: bool = False) -> str:
     facts = [("KIND", f"{KIND} ({API_VERSION})"), ("FIELD", name), ("TYPE", _type(node)), *_values(wanted, node)]
     text = [f"{label + ':':<10}{value}" for label, value in facts if value]
     text += ["", *_wrapped(node.get("description", ""))]
-    rules = [f"{rule.message} {rule.hint}" for rule in RULES if _concerns(rule.at, rule.reads, wanted)]
+    rules = [
+        f"{'on a cluster: ' if rule.cluster else ''}{rule.message} {rule.hint}"
+        for rule in RULES
+        if _concerns(rule.at, rule.reads, wanted)
+    ]
     if rules and "properties" not in node:
         text += ["", "REFUSED:", *[line for rule in rules for line in _wrapped(rule, "- ")]]
     below = [
@@ -75,7 +79,10 @@ def _type(node: Schema) -> str:
     if node.get("type") == "array":
         return f"list of {_type(node['items'])}" if node["items"].get("type") != "object" else "list of objects"
     if node.get("type") == "object":
-        return "map of names to values"
+        values = node.get("additionalProperties")
+        return f"map of names to {'quantities' if isinstance(values, dict) and is_quantity(values) else 'values'}"
+    if is_quantity(node):
+        return "quantity"
     return str(node.get("type", "value"))
 
 

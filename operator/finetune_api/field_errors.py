@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from pydantic_core import ErrorDetails
 
 from finetune_api import spec
-from finetune_api.json_schema import Schema, bounds, node_at
+from finetune_api.forms import WORDS
+from finetune_api.json_schema import Schema, bounds, is_quantity, node_at
 from finetune_api.known_names import unknown_key_hint
+from finetune_api.part import QUANTITY
 from finetune_api.problems import Problem, dotted, nearest
 from finetune_api.yaml_reader import Keys
 
@@ -24,16 +25,22 @@ _KINDS = {
 }
 _RANGE_ERRORS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
 _SIZE_ERRORS = {"too_short", "too_long", "string_too_short", "string_too_long"}
+#: Where pydantic puts an error about a key and not about its value.
+_KEY_OF_A_MAP = "[key]"
+_BYTES = re.compile(r"([0-9.]+) *([kKMGTPE])i?[bB]")
 _NUMBER = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?")
 
 
-def data_path(loc: Sequence[str | int], data: Any) -> Keys:
-    """The part of pydantic's location that exists in the data, with a missing last key; names of union members are left out."""
+def data_path(error: ErrorDetails, data: Any) -> Keys:
+    """The part of an error's location that exists in the data, and the last key if that is what is missing.
+
+    pydantic adds the members of a union, and a word for the key of a map.
+    """
     keys: list[str | int] = []
-    for key in loc:
+    for key in error["loc"]:
         known = (isinstance(data, dict) and key in data) or (isinstance(data, list) and isinstance(key, int) and key < len(data))
         if not known:
-            return (*keys, key) if isinstance(data, dict) else tuple(keys)
+            return (*keys, key) if error["type"] == "missing" else tuple(keys)
         keys.append(key)
         data = data[key]
     return tuple(keys)
@@ -47,6 +54,10 @@ def field_problem(error: ErrorDetails, keys: Keys) -> Problem:
         return Problem(path, "is missing.", _example(str(keys[-1]), node))
     if kind == "extra_forbidden":
         return Problem(path, "is not a field of the API.", unknown_key_hint(keys[:-1], str(keys[-1])))
+    if error["loc"][-1] == _KEY_OF_A_MAP:
+        return Problem(path, *_key_problem(error))
+    if is_quantity(node):
+        return Problem(path, *_quantity_problem(value))
     if kind in _RANGE_ERRORS:
         return Problem(path, f"{shown(value)} is out of range.", f"Write a number of {bounds(node)}.")
     if kind in _SIZE_ERRORS:
@@ -77,8 +88,9 @@ def _example(name: str, node: Schema) -> str:
         return f"For example {name}: {node['examples'][0]}."
     if "enum" in node:
         return f"One of: {', '.join(node['enum'])}."
-    required = node.get("required")
-    return f"It needs at least {', '.join(required)}." if required else ""
+    if "required" in node:
+        return f"It needs at least {', '.join(node['required'])}."
+    return _fields(node)
 
 
 def _choice_problem(value: Any, node: Schema) -> tuple[str, str]:
@@ -117,10 +129,32 @@ def _type_hint(value: Any, wanted: str, is_now: str, node: Schema) -> str:
         return f"Leave the quotes out: {value.lower()}." if value.lower() in ("true", "false") else ""
     if wanted == "array":
         return f"Write [{value}]." if is_now not in ("array", "object") else "Start each entry with '- '."
-    if wanted == "object" and node.get("properties"):
-        names = list(node["properties"])
-        return f"Its fields are {', '.join(names[:6])}{' and others' if len(names) > 6 else ''}."
-    return ""
+    return _fields(node) if wanted == "object" else ""
+
+
+def _fields(node: Schema) -> str:
+    """What an object has."""
+    names = list(node.get("properties", {}))
+    return f"Its fields are {', '.join(names[:6])}{' and others' if len(names) > 6 else ''}." if names else ""
+
+
+def _key_problem(error: ErrorDetails) -> tuple[str, str]:
+    """The value's key is wrong."""
+    key, limits = error["input"], error.get("ctx", {})
+    if "pattern" in limits:
+        what, hint = WORDS[limits["pattern"]]
+        return f"{shown(key)} is not {what}.", hint
+    return f"is a name of {len(key)} characters.", f"It needs at most {limits['max_length']}."
+
+
+def _quantity_problem(value: Any) -> tuple[str, str]:
+    what, hint = WORDS[QUANTITY]
+    if isinstance(value, str):
+        unit = _BYTES.fullmatch(value.strip())
+        return f"{value!r} is not {what}.", f"Did you mean {unit[1]}{unit[2].upper()}i?" if unit else hint
+    if isinstance(value, float) and value > 0:
+        return f"{value} is not {what}.", f'Write it in quotes: "{value}".'
+    return f"{shown(value)} is not {what}.", hint
 
 
 def _json_type(value: Any) -> str:
@@ -146,6 +180,9 @@ def _pattern_problem(value: str, node: Schema) -> tuple[str, str]:
     if pattern == spec.DNS_LABEL:
         suggestion = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[: spec.MAX_NAME]
         return f"{value!r} is not a name for Kubernetes objects.", f"Small letters, digits and -: {suggestion or 'my-job'}."
+    if pattern in WORDS:
+        what, hint = WORDS[pattern]
+        return f"{value!r} is not {what}.", hint
     return f"{value!r} is not of the right form.", f"It must match {pattern}."
 
 

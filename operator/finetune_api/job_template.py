@@ -50,6 +50,10 @@ def job_yaml(answers: Answers) -> str:
             "  #   volume: {persistentVolumeClaim: {claimName: runs}}",
         ]
     )
+    resources = [
+        "  # resources:                    # on a cluster: what each node gets",
+        "  #   limits: {nvidia.com/gpu: 1, memory: 64Gi}",
+    ]
     lines = [
         "# Documentation of every field: finetune explain spec.training (or any other path).",
         f"apiVersion: {API_VERSION}",
@@ -67,6 +71,7 @@ def job_yaml(answers: Answers) -> str:
         "    nodes: 1",
         "    # processesPerNode: 2         # default: one per GPU, or 1 without a GPU",
         *output,
+        *resources,
     ]
     return "\n".join(lines) + "\n"
 

@@ -26,7 +26,11 @@ def job_schema() -> Schema:
 
 
 def flat_schema(model: type[BaseModel]) -> Schema:
-    """The model's schema without $ref, with an optional field as its plain type and a single allowed value as an enum of one."""
+    """The model's schema in simple words.
+
+    No $ref; an optional field has its plain type; a single allowed value is an enum of one; a map has additionalProperties, with
+    the pattern of its keys, if they have one, in propertyNames.
+    """
     schema = model.model_json_schema(by_alias=True)
     return _flatten(schema, schema.get("$defs", {}))
 
@@ -41,10 +45,18 @@ def _flatten(node: Schema, definitions: dict[str, Schema]) -> Schema:
         return _flatten({**options[0], **outer}, definitions)
     flat: Schema = {}
     for key, value in node.items():
-        if key in ("title", "$defs"):
+        if key in ("title", "$defs") or (key, value) in (("default", None), ("additionalProperties", False)):
             continue
         if key == "const":
             flat["enum"] = [value]
+        elif key == "anyOf":
+            flat[key] = [_flatten(option, definitions) for option in options]
+        elif key == "patternProperties":
+            ((pattern, values),) = value.items()
+            flat["additionalProperties"] = _flatten(values, definitions)
+            flat["propertyNames"] = {**node.get("propertyNames", {}), "pattern": pattern}
+        elif key == "propertyNames":
+            flat.setdefault(key, value)
         elif key == "properties":
             flat[key] = {name: _flatten(child, definitions) for name, child in value.items()}
         elif key in ("items", "additionalProperties") and isinstance(value, dict):
@@ -66,6 +78,11 @@ def node_at(keys: Sequence[str | int], schema: Schema | None = None) -> Schema |
             values = node.get("additionalProperties")
             node = node.get("properties", {}).get(key) or (values if isinstance(values, dict) else None)
     return node
+
+
+def is_quantity(node: Schema) -> bool:
+    """Whether it is an amount: a whole number, or text such as 500m."""
+    return {option.get("type") for option in node.get("anyOf", ())} == {"integer", "string"}
 
 
 def children(node: Schema) -> dict[str, Schema]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class Checked:
         name: metadata.name, or a word for what the document is.
         job: the job, if it has no problem.
         problems: everything wrong with it.
+        cluster_problems: what a cluster would refuse besides; a local run does without it.
         skipped: another kind of object, which is none of our business.
         extra_args: names in spec.training.extraArgs -> line, for the check that needs to know TrainingArguments.
     """
@@ -39,6 +40,7 @@ class Checked:
     name: str
     job: spec.FineTuneJob | None
     problems: list[Problem]
+    cluster_problems: list[Problem] = field(default_factory=list)
     skipped: bool = False
     extra_args: dict[str, int | None] = field(default_factory=dict)
 
@@ -90,13 +92,17 @@ def check_document(document: Document, overrides: Sequence[str] = (), alone: boo
     data, changed, problems = apply_overrides(data, overrides)
     data = _without_nulls(data)
     header = _header_problems(data)
-    job, found = (None, []) if any(problem.path == "kind" for problem in header) else _check(data)
+    job, found, cluster = (None, [], []) if any(problem.path == "kind" for problem in header) else _check(data)
     found = [problem for problem in found if problem.path not in {known.path for known in header}]
-    problems += [replace(problem, line=_line(problem, document.lines, changed)) for problem in header + found]
+
+    def placed(found: list[Problem]) -> list[Problem]:
+        return [replace(problem, line=_line(problem, document.lines, changed)) for problem in found]
+
+    problems += placed(header + found)
     name = _get(data, "metadata", "name")
     extra = _get(data, *_EXTRA_ARGS)
     extra_args = {key: document.lines.get((*_EXTRA_ARGS, key)) for key in extra} if isinstance(extra, dict) else {}
-    return Checked(str(name or "unnamed"), None if problems else job, problems, extra_args=extra_args)
+    return Checked(str(name or "unnamed"), None if problems else job, problems, placed(cluster), extra_args=extra_args)
 
 
 def _get(data: Any, *keys: str) -> Any:
@@ -155,22 +161,30 @@ def _validate(data: Any) -> spec.FineTuneJob:
     return spec.FineTuneJob.model_validate(data, by_alias=True, by_name=False)
 
 
-def _check(data: dict[str, Any]) -> tuple[spec.FineTuneJob | None, list[Problem]]:
-    """Fields, then rules. Where fields are wrong they are replaced, so that the rules about all others can still speak."""
+def _check(data: dict[str, Any]) -> tuple[spec.FineTuneJob | None, list[Problem], list[Problem]]:
+    """Fields, then rules: the job, what is wrong with it everywhere, and what only on a cluster.
+
+    Where fields are wrong they are replaced, so that the rules about all others can still speak.
+    """
     try:
         job = _validate(data)
     except ValidationError as error:
-        problems = _field_problems(error, data)
         stand_in, unsure = _stand_in(data, error)
-        return None, problems + (rule_problems(stand_in, unsure) if stand_in else [])
-    return job, rule_problems(job)
+        broken, cluster = _broken_rules(stand_in, unsure) if stand_in else ([], [])
+        return None, _field_problems(error, data) + broken, cluster
+    return job, *_broken_rules(job)
+
+
+def _broken_rules(job: spec.FineTuneJob, unsure: Collection[Keys] = ()) -> tuple[list[Problem], list[Problem]]:
+    everywhere = rule_problems(job, unsure)
+    return everywhere, [problem for problem in rule_problems(job, unsure, cluster=True) if problem not in everywhere]
 
 
 def _field_problems(error: ValidationError, data: Any) -> list[Problem]:
     """One problem per place: a union reports each of its members."""
     problems: dict[Keys, Problem] = {}
     for detail in error.errors(include_url=False):
-        keys = data_path(detail["loc"], data)
+        keys = data_path(detail, data)
         problems.setdefault(keys, field_problem(detail, keys))
     return list(problems.values())
 
@@ -180,7 +194,7 @@ _STAND_INS: dict[str, Any] = {
     "apiVersion": spec.API_VERSION,
     "kind": spec.KIND,
     "metadata": {"name": "job"},
-    "name": "STAND_IN",
+    "name": "standin",
     "spec": {},
     "model": {},
     "source": "hf://stand/in",
@@ -190,6 +204,9 @@ _STAND_INS: dict[str, Any] = {
     "format": "openai",
     "persistentVolumeClaim": {},
     "claimName": "stand-in",
+    "secretKeyRef": {},
+    "secretName": "stand-in",
+    "mountPath": "/stand/in",
 }
 _ROUNDS = 8
 
@@ -200,7 +217,7 @@ def _stand_in(data: Any, error: ValidationError) -> tuple[spec.FineTuneJob | Non
     unsure: set[Keys] = set()
     for _ in range(_ROUNDS):
         for detail in error.errors(include_url=False):
-            keys = data_path(detail["loc"], data)
+            keys = data_path(detail, data)
             while keys and isinstance(keys[-1], int):
                 keys = keys[:-1]  # Taking out one entry would renumber the others.
             if not keys:
@@ -208,7 +225,7 @@ def _stand_in(data: Any, error: ValidationError) -> tuple[spec.FineTuneJob | Non
             unsure.add(keys)
             if detail["type"] == "missing":
                 name = str(keys[-1])
-                _parent(data, keys)[name] = "job" if keys[0] == "metadata" else copy.deepcopy(_STAND_INS[name])
+                _parent(data, keys)[name] = "job" if keys == ("metadata", "name") else copy.deepcopy(_STAND_INS[name])
             else:
                 unsure |= {guess for name in meant(keys[:-1], str(keys[-1])) if (guess := parse_path(name.replace("[]", "[0]")))}
                 _parent(data, keys).pop(keys[-1], None)

@@ -46,17 +46,18 @@ class SpecErrors(Exception):  # noqa: N818  (it is several)
         return "\n".join(located(self.source, problem) for problem in self.problems)
 
 
-def located(source: str, problem: Problem) -> str:
-    """The problem as one line that editors can jump to: FILE:LINE: PATH: MESSAGE HINT."""
+def located(source: str, problem: Problem, where: str = "") -> str:
+    """The problem as one line that editors can jump to: FILE:LINE: PATH: MESSAGE HINT, with `where` it is one before PATH."""
     line = f":{problem.line}" if problem.line else ""
-    return f"{source}{line}: {problem}"
+    return f"{source}{line}: {where}{': ' if where else ''}{problem}"
 
 
 def dotted(keys: Sequence[str | int]) -> str:
-    """("spec", "sources", 0, "uri") -> "spec.sources[0].uri"."""
+    """("spec", "sources", 0, "uri") -> "spec.sources[0].uri"; a dot in a key is written as --set reads it, with a backslash."""
     text = ""
     for key in keys:
-        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
+        name = f"[{key}]" if isinstance(key, int) else key.replace(".", "\\.")
+        text += name if isinstance(key, int) or not text else f".{name}"
     return text
 
 

@@ -11,6 +11,8 @@ from finetune_api.contract import ExitCode
 #: The first match decides: a user error beside a lost peer is a user error (the peers only noticed).
 _SEVERITY = (ExitCode.FENCED, ExitCode.USER_ERROR, ExitCode.STALLED, ExitCode.RETRYABLE, ExitCode.PREEMPTED)
 
+_FIRST_DELAY, _LONGEST_DELAY = 1.0, 30.0
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -60,3 +62,12 @@ def decide(exit_codes: Iterable[int], *, restarts: int, max_restarts: int, stopp
     if restarts >= max_restarts:
         return Decision("fail", False, "MaxRestartsExceeded")
     return Decision("retry", True, reason)
+
+
+def retry_delay(restarts: int) -> float:
+    """Seconds before the next attempt: none the first time, then doubling from one second to half a minute.
+
+    Args:
+        restarts: restarts before this one.
+    """
+    return 0.0 if restarts == 0 else min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(restarts - 1, 10))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from finetune_api.spec import Part
+from finetune_api.part import Part
 
 
 @dataclass(frozen=True)
@@ -16,11 +16,12 @@ class Rule:
     Attributes:
         name: a word for tests.
         at: where it is attached: dotted path, [] for each entry of a list; several places for the same rule.
-        reads: the fields that it looks at, relative to `at`; the problem is reported at the first.
+        reads: the fields that it looks at, relative to `at`; the problem is reported at the first. "": whatever is in the object.
         cel: what must hold, `self` being the object at `at`.
         check: the same, on the model.
         message: what is wrong.
         hint: what to write instead.
+        cluster: it must hold on a cluster only; a local run has no use for it.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Rule:
     check: Callable[[Any], bool]
     message: str
     hint: str
+    cluster: bool = False
 
 
 def cel_value(value: object) -> str:

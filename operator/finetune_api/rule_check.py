@@ -6,23 +6,27 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from finetune_api.extra_args import extra_args_problems
+from finetune_api.part import Part
 from finetune_api.problems import Problem, dotted
 from finetune_api.rules import RULES
-from finetune_api.spec import FineTuneJob, Part
+from finetune_api.spec import FineTuneJob
 from finetune_api.yaml_reader import Keys
 
 
-def rule_problems(job: FineTuneJob, unsure: Collection[Keys] = ()) -> list[Problem]:
+def rule_problems(job: FineTuneJob, unsure: Collection[Keys] = (), cluster: bool = False) -> list[Problem]:
     """Every rule that the job breaks, extraArgs included (without lines).
 
     Args:
         unsure: fields whose values were replaced because they were wrong in themselves; rules that read them are left out.
+        cluster: include the rules that must hold on a cluster only.
     """
     found = []
     for rule in RULES:
+        if rule.cluster and not cluster:
+            continue
         for at in rule.at:
             for keys, node in _nodes(job, at):
-                reads = [(*keys, *read.split(".")) for read in rule.reads]
+                reads = [(*keys, *filter(None, read.split("."))) for read in rule.reads]
                 if not any(related(read, field) for read in reads for field in unsure) and not rule.check(node):
                     found.append(Problem(dotted(reads[0]), rule.message, rule.hint))
     return [*found, *extra_args_problems(job.spec.training.extra_args)]
@@ -33,6 +37,7 @@ def _nodes(job: FineTuneJob, at: str) -> Iterator[tuple[Keys, Any]]:
     nodes: list[tuple[Keys, Any]] = [((), job)]
     for name in at.split("."):
         nodes = [((*keys, name.removesuffix("[]")), _attribute(node, name.removesuffix("[]"))) for keys, node in nodes]
+        nodes = [(keys, node) for keys, node in nodes if node is not None]
         if name.endswith("[]"):
             nodes = [((*keys, index), item) for keys, node in nodes for index, item in enumerate(node)]
     yield from nodes

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from finetune_api import contract, spec
+from finetune_api.pod_rules import POD_RULES
+from finetune_api.resource_rules import RESOURCE_RULES
 from finetune_api.rule import Rule, cel_is_default, cel_value, unique
 
 _SOURCES = ("spec.dataset.sources[]", "spec.dataset.evalSources[]")
@@ -33,10 +35,6 @@ def _columns_rule(format_name: str, columns: tuple[str, ...]) -> Rule:
         f"names a column that format {format_name} does not use.",
         f"Format {format_name} reads {', '.join(columns)}.",
     )
-
-
-def _reserved(name: str) -> bool:
-    return name in contract.RESERVED_ENV or name.startswith(contract.RESERVED_ENV_PREFIXES)
 
 
 def _inside_rule(field: str, *at: str) -> Rule:
@@ -71,9 +69,10 @@ def _stage_rule(stage: str, comparison: str, message: str, hint: str) -> Rule:
         f"format of stage {stage}",
         ("spec",),
         ("training.stage", "dataset.sources", "dataset.evalSources"),
-        f"self.training.stage != '{stage}' || ({' && '.join(every)})",
+        f"self.training.stage != '{stage}' || !has(self.dataset) || ({' && '.join(every)})",
         lambda job: (
             job.training.stage != stage
+            or job.dataset is None
             or all(
                 (source.format == "text") == (comparison == "==") for source in (*job.dataset.sources, *job.dataset.eval_sources)
             )
@@ -88,8 +87,8 @@ def _chat_only_rule(field: str, name: str, default: object) -> Rule:
         f"{field} is for chats",
         ("spec",),
         (f"dataset.{field}", "training.stage"),
-        f"self.training.stage != 'pt' || self.dataset.{field} == {cel_value(default)}",
-        lambda job: job.training.stage != "pt" or getattr(job.dataset, name) == default,
+        f"self.training.stage != 'pt' || !has(self.dataset) || self.dataset.{field} == {cel_value(default)}",
+        lambda job: job.training.stage != "pt" or job.dataset is None or getattr(job.dataset, name) == default,
         "has no meaning for stage pt, which trains on every token of plain text.",
         f"Remove {field}.",
     )
@@ -102,8 +101,8 @@ RULES: tuple[Rule, ...] = (
         "no training in pure fp16",
         ("spec",),
         ("model.dtype", "training.method"),
-        "self.training.method != 'full' || self.model.dtype != 'float16'",
-        lambda job: job.training.method != "full" or job.model.dtype != "float16",
+        "self.training.method != 'full' || !has(self.model) || self.model.dtype != 'float16'",
+        lambda job: job.training.method != "full" or job.model is None or job.model.dtype != "float16",
         "float16 weights cannot be trained: their updates vanish.",
         "Leave model.dtype at auto and set training.precision: fp16.",
     ),
@@ -111,8 +110,10 @@ RULES: tuple[Rule, ...] = (
         "no gradient scaling of bf16 weights",
         ("spec",),
         ("model.dtype", "training.method", "training.precision"),
-        "self.training.method != 'full' || self.training.precision != 'fp16' || self.model.dtype != 'bfloat16'",
-        lambda job: job.training.method != "full" or job.training.precision != "fp16" or job.model.dtype != "bfloat16",
+        "self.training.method != 'full' || self.training.precision != 'fp16' || !has(self.model) || self.model.dtype != 'bfloat16'",
+        lambda job: (
+            job.training.method != "full" or job.training.precision != "fp16" or job.model is None or job.model.dtype != "bfloat16"
+        ),
         "bfloat16 weights cannot be trained with precision fp16.",
         "Set training.precision: bf16, or leave model.dtype at auto.",
     ),
@@ -242,8 +243,14 @@ RULES: tuple[Rule, ...] = (
         "evalSteps needs evaluation data",
         ("spec",),
         ("training.evalSteps", "dataset.evalFraction", "dataset.evalSources"),
-        "!has(self.training.evalSteps) || self.dataset.evalFraction > 0.0 || size(self.dataset.evalSources) > 0",
-        lambda job: job.training.eval_steps is None or job.dataset.eval_fraction > 0 or bool(job.dataset.eval_sources),
+        "!has(self.training.evalSteps) || !has(self.dataset) || self.dataset.evalFraction > 0.0 "
+        "|| size(self.dataset.evalSources) > 0",
+        lambda job: (
+            job.training.eval_steps is None
+            or job.dataset is None
+            or job.dataset.eval_fraction > 0
+            or bool(job.dataset.eval_sources)
+        ),
         "there is nothing to evaluate on.",
         "Set dataset.evalFraction or dataset.evalSources, or remove evalSteps.",
     ),
@@ -266,32 +273,6 @@ RULES: tuple[Rule, ...] = (
         "the job would be stopped as soon as it starts: the deadline includes gracefulStopSeconds for the last save.",
         "Make activeDeadlineSeconds longer than gracefulStopSeconds.",
     ),
-    Rule(
-        "reserved environment",
-        ("spec.trainer.env[]",),
-        ("name",),
-        f"!(self.name in {cel_value(contract.RESERVED_ENV)}) && "
-        + " && ".join(f"!self.name.startsWith('{prefix}')" for prefix in contract.RESERVED_ENV_PREFIXES),
-        lambda variable: not _reserved(variable.name),
-        "this variable belongs to the launcher, which sets it itself.",
-        "Remove it; nodes, processes and ports are set in spec.distributed.",
-    ),
-    Rule(
-        "no secrets in the environment",
-        ("spec.trainer.env[]",),
-        ("name",),
-        f"!(self.name in {cel_value(contract.SECRET_ENV)})",
-        lambda variable: variable.name not in contract.SECRET_ENV,
-        "a secret does not belong in a job, which many can read and which is copied into the output folder.",
-        "Remove it here and export it in the shell that runs the job.",
-    ),
-    Rule(
-        "environment names are different",
-        ("spec.trainer",),
-        ("env",),
-        "self.env.all(a, self.env.exists_one(b, a.name == b.name))",
-        lambda trainer: unique([variable.name for variable in trainer.env]),
-        "a variable is set twice.",
-        "Keep one of them.",
-    ),
+    *POD_RULES,
+    *RESOURCE_RULES,
 )

@@ -39,7 +39,7 @@ class Nodes(_StatusPart):
     """Pods of the current attempt."""
 
     desired: int = Field(0, ge=0, description="spec.distributed.nodes.")
-    ready: int = Field(0, ge=0, description="Pods whose ranks are running.")
+    ready: int = Field(0, ge=0, description="Pods whose container runs.")
 
 
 class Failure(_StatusPart):
@@ -66,6 +66,7 @@ class FineTuneJobStatus(_StatusPart):
     """What the operator saw and did."""
 
     phase: JobPhase = Field("Pending", description="One word for where the job stands; never empty once the operator has seen it.")
+    message: Text = Field("", description="The phase in a sentence: what is waited for, what went wrong, what to do.")
     observed_generation: int | None = Field(None, ge=0, description="metadata.generation that this status is about.")
     conditions: Annotated[list[Condition], Field(max_length=16)] = Field([], description="Facts, one of each type.")
     attempt: int = Field(0, ge=0, description="Number of the current attempt, from 0.")

@@ -75,8 +75,8 @@ def _load(target: Path, mounts: dict[str, str], report: Callable[[str], None]) -
     dtype = "float32" if not torch.cuda.is_available() else "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
     if target.is_file():
         job, base = model_of_job(target, mounts, report)
-        trusted, tokenizer = job.spec.model.trust_remote_code, load_tokenizer(base, job.spec.model.trust_remote_code)
-        apply_template_choice(tokenizer, job.spec.dataset.chat_template)
+        trusted, tokenizer = job.model.trust_remote_code, load_tokenizer(base, job.model.trust_remote_code)
+        apply_template_choice(tokenizer, job.dataset.chat_template)
         adapter = None
     else:
         result = find_result(target)

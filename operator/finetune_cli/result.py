@@ -13,12 +13,13 @@ from typing import Any
 from finetune_api import contract
 from finetune_api.load import load_job
 from finetune_api.spec import FineTuneJob
-from finetune_cli.local.folder import RUN_FILE, saved_step
+from finetune_cli.local.cluster_only import require_inputs
 from finetune_trainer.errors import UserError
 from finetune_trainer.model.fetch import fetch_model
 from finetune_trainer.model.files import check_files
 from finetune_trainer.model.gguf import materialise_gguf
 from finetune_trainer.prepared import LocalModel
+from finetune_trainer.results.earlier_run import RUN_FILE, saved_step
 
 Report = Callable[[str], None]
 
@@ -42,7 +43,7 @@ class Result:
     @property
     def trust_remote_code(self) -> bool:
         """spec.model.trustRemoteCode of the run."""
-        return self.job is not None and self.job.spec.model.trust_remote_code
+        return self.job is not None and self.job.model.trust_remote_code
 
     def whole_model(self) -> LocalModel:
         """The folder itself as a model; also says where its tokenizer is."""
@@ -63,9 +64,9 @@ class Result:
         places = {**run.get("mounts", {}), **mounts}
         base = Path(run.get("job_dir", self.folder))
         try:
-            local = fetch_model(self.job.spec.model, places, base, report)
+            local = fetch_model(self.job.model, places, base, report)
         except UserError as error:
-            raise _moved(error, self.job.spec.model.source) from error
+            raise _moved(error, self.job.model.source) from error
         cache = self.folder / contract.STATE_DIR / "cache"
         return materialise_gguf(local, cache if _writable(self.folder) else user_cache(), report)
 
@@ -112,7 +113,8 @@ def model_of_job(job_file: Path, mounts: Mapping[str, str], report: Report) -> t
         SpecErrors, UserError
     """
     job = load_job(job_file)
-    local = fetch_model(job.spec.model, mounts, job_file.absolute().parent, report)
+    require_inputs(job)
+    local = fetch_model(job.model, mounts, job_file.absolute().parent, report)
     return job, materialise_gguf(local, user_cache(), report)
 
 

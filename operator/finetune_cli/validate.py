@@ -18,18 +18,20 @@ def validate(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a field first, as in spec.training.maxSteps=20.")
     ] = None,
+    cluster: Annotated[bool, typer.Option("--cluster", help="What only a cluster would refuse is a problem as well.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Say everything that is wrong in job files.
 
-    Each problem with its place and what to write instead, before anything runs.
+    Each problem with its place and what to write instead, before anything runs. What only a cluster would refuse, such as a job
+    without an output volume, is noted: `finetune run` does without it, `kubectl apply` does not.
 
     Exit code 0: all jobs are right. 1: problems were found.
     """
     from finetune_api.extra_args import training_argument_names
 
     known = training_argument_names()
-    results = [(str(file), _check(file, overrides or [], known)) for file in files]
+    results = [(str(file), _check(file, overrides or [], known, cluster)) for file in files]
     if as_json:
         _print_json(results, known is not None)
     else:
@@ -38,8 +40,12 @@ def validate(
         raise typer.Exit(1)
 
 
-def _check(file: Path, overrides: list[str], known: frozenset[str] | None) -> list[Checked]:
-    """check_file, and the names in extraArgs where transformers is installed."""
+def _check(file: Path, overrides: list[str], known: frozenset[str] | None, cluster: bool) -> list[Checked]:
+    """check_file, and the names in extraArgs where transformers is installed.
+
+    Args:
+        cluster: count what only a cluster refuses among the problems.
+    """
     from dataclasses import replace
 
     from finetune_api.extra_args import unknown_extra_args
@@ -52,6 +58,8 @@ def _check(file: Path, overrides: list[str], known: frozenset[str] | None) -> li
             lines = checked.extra_args
             placed = [replace(problem, line=lines[problem.path.rpartition(".")[2]]) for problem in unknown]
             checked = replace(checked, problems=[*checked.problems, *placed])
+        if cluster:
+            checked = replace(checked, problems=[*checked.problems, *checked.cluster_problems], cluster_problems=[])
         results.append(checked)
     return results
 
@@ -73,6 +81,8 @@ def _print_text(results: list[tuple[str, list[Checked]]], names_checked: bool) -
                     typer.echo(
                         "  names in extraArgs not checked: transformers is not installed (pip install 'finetune-operator[trainer]')"
                     )
+            for problem in sorted(checked.cluster_problems, key=lambda problem: problem.line or 0):
+                typer.echo(located(file, problem, where="on a cluster"))
     if problems:
         typer.echo(f"{problems} problem{'s' if problems > 1 else ''}", err=True)
 
@@ -88,6 +98,7 @@ def _print_json(results: list[tuple[str, list[Checked]]], names_checked: bool) -
             "valid": not checked.problems and not checked.skipped,
             "skipped": checked.skipped,
             "problems": [asdict(problem) for problem in checked.problems],
+            "clusterProblems": [asdict(problem) for problem in checked.cluster_problems],
         }
         for file, found in results
         for checked in found

@@ -52,6 +52,40 @@ GOOD_CHANGES: dict[str, list[str]] = {
     ],
     "deadline": ["spec.runPolicy={activeDeadlineSeconds: 3600, gracefulStopSeconds: 60}"],
     "claim folder with dots in its name": ["spec.model.source=pvc://models/a..b/c"],
+    "own trainer": [
+        "spec.model=",
+        "spec.dataset=",
+        "spec.output={}",
+        "spec.trainer={image: a/b:1, command: [torchrun, /scripts/train.py]}",
+    ],
+    "suspended": ["spec.runPolicy={suspend: true, ttlSecondsAfterFinished: 0}"],
+    "folder in the volume": ["spec.output.path=results/qwen3_8b.1"],
+    "token of a Secret": ["spec.model.tokenSecretRef={name: hf}"],
+    "environment from a Secret": [
+        "spec.trainer.env=[{name: HF_TOKEN, valueFrom: {secretKeyRef: {name: hf}}}, {name: A, value: ''}]"
+    ],
+    "resources": [
+        "spec.resources={limits: {nvidia.com/gpu: 4, memory: 900Gi, cpu: 16}, "
+        "requests: {memory: 1Gi, cpu: 1500m, nvidia.com/gpu: '4', ephemeral-storage: 10G}, sharedMemory: 0}"
+    ],
+    "no GPUs": ["spec.resources.limits={nvidia.com/gpu: 0, hugepages-2Mi: 64Mi}", "spec.resources.requests={memory: '1.5Gi'}"],
+    "labels and annotations": [
+        "spec.podTemplate.metadata={labels: {kueue.x-k8s.io/queue-name: team, empty: ''}, annotations: {a.b/c: any text}}"
+    ],
+    "scheduling": [
+        "spec.podTemplate.spec={nodeSelector: {gpu: a100}, priorityClassName: high, schedulerName: volcano, "
+        "runtimeClassName: nvidia, affinity: {nodeAffinity: {anything: [1, {goes: here}]}}, imagePullSecrets: [{name: registry}], "
+        "securityContext: {runAsUser: 1234, runAsGroup: 1, fsGroup: 5, supplementalGroups: [7]}}",
+        "spec.podTemplate.spec.tolerations=[{operator: Exists}, {key: a.b/c, value: d, effect: NoSchedule}, "
+        "{key: gpu, operator: Exists, effect: NoExecute, tolerationSeconds: 5}]",
+    ],
+    "volumes": [
+        "spec.podTemplate.spec.volumes=[{name: scripts, configMap: {name: scripts}}, {name: keys, secret: {secretName: keys}}, "
+        "{name: models, persistentVolumeClaim: {claimName: models}}, {name: scratch, emptyDir: {medium: Memory, sizeLimit: 1Gi}}, "
+        "{name: disk, emptyDir: {}}]",
+        "spec.podTemplate.spec.containers=[{volumeMounts: [{name: scripts, mountPath: /scripts/train.py, subPath: train.py}, "
+        "{name: scratch, mountPath: /scratch, readOnly: true}]}]",
+    ],
     "extra values of each type": ["spec.training.extraArgs={torch_compile: true, adam_beta2: 0.95, optim_args: rank=4, tf32: no}"],
 }
 
@@ -86,12 +120,12 @@ BAD = [
     Bad("metadata.name=", "metadata.name", "is missing."),
     Bad("metadata.name=My_Job", "metadata.name", "Small letters, digits and -: my-job."),
     Bad(f"metadata.name={'x' * 53}", "metadata.name", "has 53 characters. It needs at most 52 characters."),
-    Bad("spec=", "spec", "is missing. It needs at least model, dataset."),
+    Bad("spec=", "spec", "is missing. Its fields are model, dataset, training"),
     Bad("status2={}", "status2", "is not a field of the API."),
     # --- required, unknown, misplaced, foreign
-    Bad("spec.model=", "spec.model", "is missing. It needs at least source."),
+    Bad("spec.model=", "spec.model", "is missing. For example model: {source: hf://"),
     Bad("spec.model.source=", "spec.model.source", "For example source: hf://"),
-    Bad("spec.dataset=", "spec.dataset", "is missing. It needs at least sources."),
+    Bad("spec.dataset=", "spec.dataset", "is missing. For example dataset: {sources: [{uri: hf://"),
     Bad("spec.dataset.sources[1].format=", "spec.dataset.sources[1].format", "One of: alpaca, sharegpt, openai, text."),
     Bad("spec.dataset.sources[0].uri=", "spec.dataset.sources[0].uri", "is missing."),
     Bad("spec.output.volume.persistentVolumeClaim={}", "spec.output.volume.persistentVolumeClaim.claimName", "is missing."),
@@ -193,7 +227,7 @@ BAD = [
     Bad(
         "spec.output.volume.persistentVolumeClaim.claimName=My Runs",
         "spec.output.volume.persistentVolumeClaim.claimName",
-        "not of the right form",
+        "'My Runs' is not the name of a Kubernetes object. Write small letters",
     ),
     Bad("spec.trainer.env[0].name=A-B", "spec.trainer.env[0].name", "not of the right form"),
     # --- rules
@@ -280,6 +314,155 @@ BAD = [
     Bad("spec.trainer.env[0].name=FINETUNE_ATTEMPT", "spec.trainer.env[0].name", "belongs to the launcher"),
     Bad("spec.trainer.env[0].name=HF_TOKEN", "spec.trainer.env[0].name", "a secret does not belong in a job"),
     Bad("spec.trainer.env=[{name: A}, {name: A}]", "spec.trainer.env", "a variable is set twice."),
+    # --- what a cluster does with the job
+    Bad("spec.gpus=8", "spec.gpus", "That is spec.resources.limits here."),
+    Bad("spec.image=a/b", "spec.image", "It belongs under spec.trainer."),
+    Bad("spec.nodeSelector={}", "spec.nodeSelector", "It belongs under spec.podTemplate.spec."),
+    Bad("spec.podTemplate.spec.hostNetwork=true", "spec.podTemplate.spec.hostNetwork", "Known here: nodeSelector, tolerations"),
+    Bad("spec.podTemplate.spec.serviceAccountName=a", "spec.podTemplate.spec.serviceAccountName", "is not a field of the API."),
+    Bad(
+        "spec.podTemplate.spec.volumes=[{name: a, hostPath: {path: /}}]",
+        "spec.podTemplate.spec.volumes[0].hostPath",
+        "Known here: name, persistentVolumeClaim, configMap, secret, emptyDir.",
+    ),
+    Bad(
+        "spec.podTemplate.spec.containers=[{name: sidecar}]",
+        "spec.podTemplate.spec.containers[0].name",
+        "The only value is trainer.",
+    ),
+    Bad("spec.podTemplate.spec.securityContext={runAsUser: 0}", "spec.podTemplate.spec.securityContext.runAsUser", "out of range"),
+    Bad(
+        "spec.podTemplate.spec.securityContext={supplementalGroups: [0]}",
+        "spec.podTemplate.spec.securityContext.supplementalGroups[0]",
+        "out of range",
+    ),
+    Bad(
+        "spec.podTemplate.spec.tolerations=[{operator: exists}]",
+        "spec.podTemplate.spec.tolerations[0].operator",
+        "Did you mean Exists?",
+    ),
+    Bad("spec.podTemplate.spec.affinity=[a]", "spec.podTemplate.spec.affinity", "must be a mapping, not a list."),
+    Bad(
+        "spec.podTemplate.metadata.labels={a/b/c: d}",
+        "spec.podTemplate.metadata.labels.a/b/c",
+        "'a/b/c' is not a name that Kubernetes takes here. Write NAME or PREFIX/NAME",
+    ),
+    Bad(
+        f"spec.podTemplate.metadata.labels={{{'x' * 400}: d}}",
+        f"spec.podTemplate.metadata.labels.{'x' * 400}",
+        "is a name of 400 characters. It needs at most 317.",
+    ),
+    Bad("spec.podTemplate.metadata.labels={a: b c}", "spec.podTemplate.metadata.labels.a", "'b c' is not the value of a label."),
+    Bad("spec.podTemplate.spec.nodeSelector={gpu: 1}", "spec.podTemplate.spec.nodeSelector.gpu", 'Write it in quotes: "1".'),
+    Bad("spec.output.path=/abs", "spec.output.path", "'/abs' is not a folder inside the volume."),
+    Bad("spec.output.path=a/../b", "spec.output.path", "no part of it begins with a dot."),
+    Bad("spec.model.tokenSecretRef={}", "spec.model.tokenSecretRef.name", "is missing."),
+    Bad(
+        "spec.model.tokenSecretRef={name: hf, key: a/b}", "spec.model.tokenSecretRef.key", "is not a key of a Secret or ConfigMap."
+    ),
+    Bad("spec.resources.limits={memory: 8GB}", "spec.resources.limits.memory", "'8GB' is not an amount. Did you mean 8Gi?"),
+    Bad("spec.resources.limits={cpu: 0.5}", "spec.resources.limits.cpu", '0.5 is not an amount. Write it in quotes: "0.5".'),
+    Bad("spec.resources.limits={cpu: -1}", "spec.resources.limits.cpu", "-1 is not an amount. Write a whole number or"),
+    Bad("spec.resources.limits={cpu: {a: 1}}", "spec.resources.limits.cpu", "a mapping is not an amount."),
+    Bad("spec.resources.limits=[cpu]", "spec.resources.limits", "must be a mapping, not a list."),
+    Bad("spec.resources.sharedMemory=much", "spec.resources.sharedMemory", "'much' is not an amount. Write a whole number or"),
+    Bad("spec.resources.limits={my gpu: 1}", "spec.resources.limits.my gpu", "'my gpu' is not a name that Kubernetes takes here."),
+    Bad("spec.runPolicy.ttlSecondsAfterFinished=-1", "spec.runPolicy.ttlSecondsAfterFinished", "at least 0"),
+    Bad("spec.trainer.command=torchrun", "spec.trainer.command", "Write [torchrun]."),
+    # --- rules about that
+    Bad("spec.output={path: a}", "spec.output.path", "Give volume as well"),
+    Bad(
+        "spec.trainer.env=[{name: A, value: b, valueFrom: {secretKeyRef: {name: c}}}]",
+        "spec.trainer.env[0].value",
+        "value and valueFrom exclude each other.",
+    ),
+    Bad(
+        "spec.model.tokenSecretRef={name: hf} & spec.trainer.env=[{name: HF_TOKEN, valueFrom: {secretKeyRef: {name: c}}}]",
+        "spec.model.tokenSecretRef",
+        "the hub's token is given twice",
+    ),
+    Bad("spec.resources.limits={gpu: 1}", "spec.resources.limits", "or a device by its full name, for example nvidia.com/gpu."),
+    Bad("spec.resources.requests={gpu: 1}", "spec.resources.requests", "names a resource that Kubernetes does not know."),
+    Bad(
+        "spec.resources={limits: {cpu: 2}, requests: {cpu: 2001m}}",
+        "spec.resources.requests",
+        "asks for more of a resource than limits allow.",
+    ),
+    Bad(
+        "spec.resources={limits: {memory: 1G}, requests: {memory: 1Gi}}",
+        "spec.resources.requests",
+        "asks for more of a resource than limits allow.",
+    ),
+    Bad("spec.resources.requests={nvidia.com/gpu: 1}", "spec.resources.requests", "Write devices in limits only."),
+    Bad(
+        "spec.resources={limits: {nvidia.com/gpu: 4}, requests: {nvidia.com/gpu: 2}}",
+        "spec.resources.requests",
+        "Write devices in limits only.",
+    ),
+    Bad("spec.resources.limits={nvidia.com/gpu: 4k}", "spec.resources.limits", "a device cannot be divided."),
+    Bad(
+        "spec.podTemplate.metadata.labels={finetune.dev/job: a}",
+        "spec.podTemplate.metadata.labels",
+        "belong to the operator. Use a prefix of your own.",
+    ),
+    Bad("spec.podTemplate.metadata.annotations={batch.kubernetes.io/a: b}", "spec.podTemplate.metadata.annotations", "belong to"),
+    *(
+        Bad(
+            f"spec.podTemplate.spec.tolerations=[{toleration}]",
+            f"spec.podTemplate.spec.tolerations[0].{field}",
+            says,
+        )
+        for toleration, field, says in (
+            ("{key: a, operator: Exists, value: b}", "value", "operator Exists takes every value."),
+            ("{value: b}", "key", "operator Equal compares the value of a key, and there is none."),
+            ("{key: a, tolerationSeconds: 5}", "tolerationSeconds", "Write effect: NoExecute"),
+            ("{key: a, effect: NoSchedule, tolerationSeconds: 5}", "tolerationSeconds", "Write effect: NoExecute"),
+        )
+    ),
+    *(
+        Bad(f"spec.podTemplate.spec.volumes=[{volumes}]", f"spec.podTemplate.spec.volumes{field}", says)
+        for volumes, field, says in (
+            ("{name: a}", "[0].name", "Give one of persistentVolumeClaim, configMap, secret, emptyDir."),
+            ("{name: a, emptyDir: {}, configMap: {name: b}}", "[0].name", "a volume is exactly one kind."),
+            ("{name: a, emptyDir: {}}, {name: a, emptyDir: {}}", "", "a volume is given twice."),
+            ("{name: finetune-tmp, emptyDir: {}}", "[0].name", "names that begin with finetune- belong to the operator."),
+        )
+    ),
+    *(
+        Bad(
+            "spec.podTemplate.spec.volumes=[{name: a, emptyDir: {}}] & "
+            f"spec.podTemplate.spec.containers=[{{volumeMounts: [{mounts}]}}]",
+            f"spec.podTemplate.spec.containers{field}",
+            says,
+        )
+        for mounts, field, says in (
+            ("{name: b, mountPath: /b}", "", "names a volume that is not in podTemplate.spec.volumes."),
+            ("{name: a, mountPath: /output}", "[0].volumeMounts[0].mountPath", "the operator mounts /output, "),
+            ("{name: a, mountPath: /etc/finetune/x}", "[0].volumeMounts[0].mountPath", "Choose another path"),
+            ("{name: a, mountPath: /a/../output}", "[0].volumeMounts[0].mountPath", "a path has no . or .. in it."),
+            ("{name: a, mountPath: /a}, {name: a, mountPath: /a}", "[0].volumeMounts", "Give each a path of its own."),
+            ("{name: a, mountPath: a}", "[0].volumeMounts[0].mountPath", "'a' is not an absolute path."),
+            ("{name: a, mountPath: /a/}", "[0].volumeMounts[0].mountPath", "without a slash at the end."),
+            ("{name: a, mountPath: /a, subPath: ../b}", "[0].volumeMounts[0].subPath", "is not a folder inside the volume."),
+        )
+    ),
+]
+
+#: What only a cluster refuses.
+BAD_ON_A_CLUSTER = [
+    Bad("spec.output.volume=", "spec.output.volume", "Write output: {volume: {persistentVolumeClaim: {claimName: CLAIM}}}."),
+    Bad("spec.model.source=file://models/a", "spec.model.source", "which the cluster does not have."),
+    Bad("spec.dataset.sources[1].uri=file://a.jsonl", "spec.dataset.sources[1].uri", "which the cluster does not have."),
+    Bad(
+        "spec.dataset.evalSources=[{uri: file://a.jsonl, format: openai}]",
+        "spec.dataset.evalSources[0].uri",
+        "which the cluster does not have.",
+    ),
+    Bad(
+        "spec.resources.limits={nvidia.com/gpu: 2}",
+        "spec.distributed.processesPerNode",
+        "there are more processes than GPUs in resources.limits",
+    ),
 ]
 
 #: What only the operator and `finetune validate` see, since the API server knows nothing about the keys of extraArgs.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from api.bad_specs import BAD, BAD_EXTRA_ARGS, GOOD, GOOD_CHANGES, Bad, changed
+from api.bad_specs import BAD, BAD_EXTRA_ARGS, BAD_ON_A_CLUSTER, GOOD, GOOD_CHANGES, Bad, changed
+from finetune_api.json_schema import Schema, job_schema
 from finetune_api.load import SpecErrors, check_file, load_job
+from finetune_api.problems import dotted
+from finetune_api.yaml_reader import Keys
 from finetune_api.yaml_writer import to_yaml
 
 
@@ -27,10 +32,28 @@ def test_bad_spec(bad: Bad, job_file: Path):
     assert not str(problem).endswith("..")
 
 
+@pytest.mark.parametrize("bad", BAD_ON_A_CLUSTER, ids=lambda bad: bad.changes[:80])
+def test_what_only_a_cluster_refuses(bad: Bad, job_file: Path):
+    job_file.write_text(to_yaml(bad.data))
+    assert load_job(job_file).metadata.name == "good"
+    (checked,) = check_file(job_file)
+    (problem,) = checked.cluster_problems
+    assert (problem.path, str(problem).count(bad.says)) == (bad.path, 1), str(problem)
+    assert problem.line is not None
+
+
+def test_a_mistake_does_not_hide_what_a_cluster_would_refuse(job_file: Path):
+    job_file.write_text(to_yaml(changed(["spec.training.maxSteps=many", "spec.output.volume="])))
+    (checked,) = check_file(job_file)
+    assert [problem.path for problem in checked.problems] == ["spec.training.maxSteps"]
+    assert [problem.path for problem in checked.cluster_problems] == ["spec.output.volume"]
+
+
 @pytest.mark.parametrize("changes", GOOD_CHANGES.values(), ids=GOOD_CHANGES)
 def test_good_spec(changes: list[str], job_file: Path):
     job_file.write_text(to_yaml(changed(changes)))
-    assert load_job(job_file).metadata.name == "good"
+    (checked,) = check_file(job_file)
+    assert (checked.problems, checked.cluster_problems) == ([], [])
 
 
 def test_the_table_is_large():
@@ -42,6 +65,16 @@ def test_the_line_is_the_line_of_the_field(job_file: Path):
     (problem,) = check_file(job_file)[0].problems
     lines = job_file.read_text().splitlines()
     assert problem.path == "spec.trainer.env[1].name" and lines[problem.line - 1].strip() == "- name: RANK"
+
+
+def test_a_key_with_dots_is_named_as_set_reads_it(job_file: Path):
+    """The line is that of the key, and the path can be given to --set."""
+    job_file.write_text(to_yaml(changed(["spec.resources.limits={nvidia.com/gpu: many}"])))
+    (problem,) = check_file(job_file)[0].problems
+    assert problem.path == r"spec.resources.limits.nvidia\.com/gpu"
+    assert job_file.read_text().splitlines()[problem.line - 1].strip() == "nvidia.com/gpu: many"
+    with pytest.raises(SpecErrors, match="a device cannot be divided"):
+        load_job(job_file, [f"{problem.path}=1.5k"])
 
 
 def test_all_problems_at_once(job_file: Path):
@@ -66,6 +99,29 @@ def test_all_problems_at_once(job_file: Path):
         "spec.training.maxSteps",
         "spec.training.stage",
     ]
+
+
+def required(schema: Schema, value: Any, keys: Keys = ()) -> Iterator[Keys]:
+    """Paths of the required fields that a job has."""
+    for name, child in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        if name in schema.get("required", ()):
+            yield (*keys, name)
+        node = schema.get("items") if isinstance(name, int) else schema.get("properties", {}).get(name)
+        yield from required(node or {}, child, (*keys, name))
+
+
+def test_a_missing_field_hides_nothing_else(job_file: Path):
+    """Whatever is missing, the rules about the rest are still judged: there is a value that stands in for it."""
+    names = ("scheduling", "volumes", "token of a Secret", "eval sources")
+    changes = [change for name in names for change in GOOD_CHANGES[name]]
+    secret = "spec.trainer.env=[{name: A, valueFrom: {secretKeyRef: {name: b}}}]"
+    job = changed([*changes, secret, "spec.training.maxSteps=0"])
+    paths = [dotted(keys) for keys in required(job_schema(), job) if keys[0] in ("metadata", "spec") and keys != ("spec",)]
+    assert len(paths) > 20
+    for path in paths:
+        job_file.write_text(to_yaml(changed([*changes, secret, "spec.training.maxSteps=0", f"{path}="])))
+        said = [problem.path for problem in check_file(job_file)[0].problems]
+        assert sorted(said) == sorted([path, "spec.training.maxSteps"]), path
 
 
 def test_a_misspelt_field_does_not_count_as_absent(job_file: Path):

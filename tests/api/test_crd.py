@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from api.bad_specs import GOOD_CHANGES, changed
+from finetune_api import immutable
 from finetune_api.crd import FILE_NAME, crd_yaml, custom_resource_definition
 from finetune_api.json_schema import all_fields
 from finetune_api.load import _without_nulls
@@ -40,11 +41,12 @@ def test_text_is_the_data():
 
 
 def test_structural():
-    """Each node has a type, and nothing stands in it that the API server refuses in a structural schema."""
+    """Each node has a type or says why not, and nothing stands in it that the API server refuses in a structural schema."""
     refused = {"$ref", "$defs", "anyOf", "oneOf", "allOf", "const", "title", "examples", "nullable"}
     for path, node in nodes(ROOT):
         assert not refused & node.keys(), path
-        assert ("type" in node) != node.get("x-kubernetes-preserve-unknown-fields", False), path
+        untyped = node.keys() & {"x-kubernetes-preserve-unknown-fields", "x-kubernetes-int-or-string"}
+        assert ("type" in node) != bool(untyped) or path.endswith(".affinity"), path
         assert "default" not in node or node["default"] is not None, path
         assert isinstance(node.get("exclusiveMinimum", True), bool), path
 
@@ -60,13 +62,17 @@ def test_everything_in_the_spec_has_a_bound_and_a_description():
 
 def test_every_rule_is_there_once_for_each_place():
     attached = [(path, rule["rule"]) for path, node in nodes(ROOT) for rule in node.get("x-kubernetes-validations", ())]
-    assert sorted(attached) == sorted((f".{at}", rule.cel) for rule in RULES for at in rule.at)
+    rules = [(f".{at}", rule.cel) for rule in RULES for at in rule.at]
+    rules += [(f".{at}", validation["rule"]) for at, found in immutable.validations().items() for validation in found]
+    keys = [(path, rule) for path, rule in attached if rule.startswith("self.all(key, ")]
+    assert sorted(attached) == sorted(rules + keys)
+    assert [path.rpartition(".")[2] for path, _ in keys] == ["limits", "requests", "labels", "annotations", "nodeSelector"]
 
 
 def test_rules_point_to_fields():
     for path, node in nodes(ROOT):
         for rule in node.get("x-kubernetes-validations", ()):
-            inner = f"{path}{rule['fieldPath']}".removeprefix(".")
+            inner = f"{path}{rule.get('fieldPath', '')}".removeprefix(".")
             assert inner in all_fields(), inner
 
 

@@ -42,7 +42,7 @@ def test_values_are_yaml_and_the_original_is_left_alone():
 
 def test_they_win_over_the_file(job_file: Path):
     job = load_job(job_file, ["spec.training.maxSteps=20", "spec.dataset.sources[0].weight=2", "spec.dataset.maxLength="])
-    assert (job.spec.training.max_steps, job.spec.dataset.sources[0].weight, job.spec.dataset.max_length) == (20, 2.0, 2048)
+    assert (job.spec.training.max_steps, job.dataset.sources[0].weight, job.dataset.max_length) == (20, 2.0, 2048)
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import celpy
 import pytest
 from celpy import celtypes
+from kubernetes.utils.quantity import parse_quantity
 
-from api.bad_specs import BAD, GOOD, GOOD_CHANGES
+from api.bad_specs import BAD, BAD_ON_A_CLUSTER, GOOD, GOOD_CHANGES
 from finetune_api.json_schema import Schema, node_at
 from finetune_api.load import _check, _without_nulls
 from finetune_api.overrides import apply_overrides, parse_path
@@ -21,10 +23,18 @@ from finetune_api.rules import FORMAT_COLUMNS, RULES
 from finetune_api.spec import Columns, FineTuneJob
 
 
+def compared(one: Decimal, other: Decimal) -> celtypes.IntType:
+    return celtypes.IntType((one > other) - (one < other))
+
+
+#: What the API server adds to CEL, here by the Kubernetes client's own arithmetic.
+LIBRARY = {"quantity": parse_quantity, "compareTo": compared}
+
+
 @cache
 def program(cel: str) -> celpy.Runner:
     environment = celpy.Environment()
-    return environment.program(environment.compile(cel))
+    return environment.program(environment.compile(cel), functions=LIBRARY)
 
 
 @cache
@@ -33,11 +43,13 @@ def cel_holds(cel: str, value: str, schema_at: str) -> bool:
     return bool(program(cel).evaluate({"self": cel_value(json.loads(value), node_at(parse_path(schema_at)))}))
 
 
-def cel_value(value: Any, schema: Schema) -> Any:
+def cel_value(value: Any, schema: Schema | Literal[True]) -> Any:
     """Data as the API server hands it to CEL: typed by the schema, so that a number field is a double also where JSON says 1."""
-    kind = schema.get("type")
+    if schema is True or "type" not in schema:
+        return celpy.json_to_cel(value)
+    kind = schema["type"]
     if kind == "object":
-        children, rest = schema.get("properties", {}), schema.get("additionalProperties", {})
+        children, rest = schema.get("properties", {}), schema.get("additionalProperties")
         return celtypes.MapType({celtypes.StringType(k): cel_value(v, children.get(k, rest)) for k, v in value.items()})
     if kind == "array":
         return celtypes.ListType([cel_value(item, schema["items"]) for item in value])
@@ -47,7 +59,7 @@ def cel_value(value: Any, schema: Schema) -> Any:
         "boolean": celtypes.BoolType,
         "string": celtypes.StringType,
     }
-    return types[kind](value) if kind in types else value
+    return types[kind](value)
 
 
 def verdicts(job: FineTuneJob) -> dict[tuple[str, str], tuple[bool, bool]]:
@@ -73,7 +85,8 @@ def model(changes: list[str]) -> FineTuneJob | None:
 @pytest.fixture(scope="module")
 def jobs() -> list[FineTuneJob]:
     """The good jobs, the bad ones whose single fields are right, and random mixtures of both."""
-    single = [change for change in [*GOOD_CHANGES.values(), *[bad.changes.split(" & ") for bad in BAD]] if model(change)]
+    bad = [bad.changes.split(" & ") for bad in [*BAD, *BAD_ON_A_CLUSTER]]
+    single = [change for change in [*GOOD_CHANGES.values(), *bad] if model(change)]
     dice = random.Random(7)
     mixed = [[*dice.choice(single), *dice.choice(single), *dice.choice(single)] for _ in range(100)]
     return [job for change in single + mixed if (job := model(change))]
@@ -96,7 +109,7 @@ def test_each_rule_refuses_something_and_lets_something_pass(jobs: list[FineTune
 
 def test_bad_specs_are_refused_by_exactly_one_rule_or_field():
     for bad in BAD:
-        _, problems = _check(_without_nulls(bad.data))
+        _, problems, _ = _check(_without_nulls(bad.data))
         assert len(problems) == 1 or bad.path in ("apiVersion", "kind"), bad
 
 

@@ -10,7 +10,7 @@ from finetune_trainer.checkpoint import folder
 
 
 def write(root: Path, step: int, content: bytes = b"weights" * 100) -> Path:
-    partial = folder.start(root, step, 0)
+    partial = folder.start(root, step, "0")
     (partial / "model.bin").write_bytes(content)
     (partial / "model.bin").chmod(0o600)
     folder.commit(partial, folder.final_path(root, step), {"step": step})
@@ -70,11 +70,11 @@ def test_a_damaged_checkpoint_is_passed_over_with_the_reason(tmp_path: Path, dam
 
 def test_a_save_that_was_cut_off_does_not_count_and_is_cleared(tmp_path: Path) -> None:
     write(tmp_path, 1)
-    (folder.start(tmp_path, 2, 0) / "model.bin").write_bytes(b"half")
+    (folder.start(tmp_path, 2, "0") / "model.bin").write_bytes(b"half")
     newest = folder.newest_complete(tmp_path, pytest.fail)
     assert newest is not None and folder.step_of(newest) == 1
-    folder.start(tmp_path, 3, 1)
-    assert not folder.partial_path(tmp_path, 2, 0).exists()
+    folder.start(tmp_path, 3, "1")
+    assert not folder.partial_path(tmp_path, 2, "0").exists()
 
 
 def test_rotation_keeps_the_newest(tmp_path: Path) -> None:

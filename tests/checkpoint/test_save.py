@@ -26,14 +26,15 @@ class OneRank:
 def checkpoints(output: Path, attempt: int, **facts: object) -> Checkpoints:
     """Those of node 0 in `attempt`, which has claimed the folder."""
     state = output / ".finetune"
-    fence.claim(state, 0, attempt, f"pod-{attempt}")
+    token = fence.Token(0, attempt, f"pod-{attempt}")
+    fence.claim(state, 0, token)
     return Checkpoints(
         root=output / "checkpoints",
-        attempt=attempt,
+        writer=str(token.generation),
         keep=2,
         ranks=OneRank(),
         facts={"strategy": "ddp", "globalBatch": 8, "worldSize": 1, **facts},
-        check_fence=partial(fence.check, state, 0, attempt, f"pod-{attempt}"),
+        check_fence=partial(fence.check, state, 0, token),
     )
 
 
@@ -43,7 +44,7 @@ def write(target: Path) -> None:
 
 def test_a_writer_that_was_fenced_before_touches_nothing(tmp_path: Path) -> None:
     older, newer = checkpoints(tmp_path, 0), checkpoints(tmp_path, 1)
-    under_way = folder.start(newer.root, 8, newer.attempt)
+    under_way = folder.start(newer.root, 8, newer.writer)
     with pytest.raises(fence.Fenced):
         older.save(5, write)
     assert [path.name for path in newer.root.iterdir()] == [under_way.name]

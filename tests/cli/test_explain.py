@@ -44,6 +44,16 @@ def test_children_and_defaults():
     assert "  rank <integer> = 16\n" in text and "  targetModules <list of string> = [all-linear]\n" in text
 
 
+def test_amounts():
+    assert explain("spec.resources.sharedMemory").splitlines()[2:4] == ["TYPE:     quantity", "DEFAULT:  8Gi"]
+    text = explain("spec.resources.limits")
+    assert "TYPE:     map of names to quantities\n" in text and "EXAMPLES: {memory: 900Gi, nvidia.com/gpu: 8}\n" in text
+
+
+def test_what_holds_on_a_cluster_only_is_marked():
+    assert "  - on a cluster: a relative path is a path of your machine" in explain("spec.model.source")
+
+
 def test_recursive():
     assert "  lora.rank <integer> = 16\n" in explain("spec.training", "--recursive")
     assert "  lora.rank" not in explain("spec.training")
@@ -80,6 +90,9 @@ def test_the_schema_is_one_and_refuses_what_is_unknown():
     assert validator.is_valid(job)
     assert not validator.is_valid({**job, "spec": {**spec, "trainng": {}}})
     assert not validator.is_valid({**job, "spec": {**spec, "training": {"learning_rate": 1}}})
+    limits = {"nvidia.com/gpu": 8, "memory": "64Gi"}
+    assert validator.is_valid({**job, "spec": {**spec, "resources": {"limits": limits}}})
+    assert not validator.is_valid({**job, "spec": {**spec, "resources": {"limits": {"memory": "64GB"}}}})
 
 
 def test_the_help_tells_editors_how():

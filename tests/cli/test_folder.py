@@ -9,10 +9,12 @@ import pytest
 
 from cli.jobs import a_job
 from finetune_api.contract import CHECKPOINTS_DIR, DONE_MARKER, LOG_FILE, STATE_DIR
+from finetune_api.json_schema import all_fields
 from finetune_api.spec import FineTuneJob
-from finetune_cli.local.changes import FREE_TO_CHANGE, changed_settings
-from finetune_cli.local.folder import FolderState, Ruling, delete, deletions, inspect, judge, write_run
+from finetune_cli.local.folder import delete, deletions, refusal, write_run
 from finetune_cli.local.lock import LOCK_FILE, folder_lock
+from finetune_trainer.results.changed_settings import FREE_TO_CHANGE, changed_settings
+from finetune_trainer.results.earlier_run import FolderState, Refused, Ruling, inspect, judge
 from finetune_trainer.results.resolved_job import write_resolved_job
 
 OUT = Path("out")
@@ -33,24 +35,29 @@ def test_table_of_rulings(tmp_path: Path) -> None:
     other_name = a_job(tmp_path, "other")
     other_rate = a_job(tmp_path, training={"precision": "fp32", "learningRate": 1e-5})
     mine = {"entries": ("finetunejob.yaml",), "ours": True}
-    table: list[tuple[FolderState, str, str]] = [
-        (FolderState(), "start", ""),
-        (FolderState(entries=("thesis.tex",)), "refuse", "not empty and not a run of ours (it holds thesis.tex)"),
-        (FolderState(**mine), "start", ""),
-        (FolderState(**mine, unreadable="line 3: what?"), "refuse", "cannot be read: line 3: what?"),
-        (FolderState(**mine, job=other_name), "refuse", "belongs to the job other, and this one is tiny"),
-        (FolderState(**mine, job=job), "start", ""),
-        (FolderState(**mine, job=job, saved_step=4), "continue", ""),
-        (FolderState(**mine, job=job, saved_step=4, completed=True), "complete", ""),
-        (FolderState(**mine, job=other_rate), "start", ""),
-        (FolderState(**mine, job=other_rate, saved_step=4), "refuse", "spec.training.learningRate: 1e-05 -> 0.0002"),
-        (FolderState(**mine, job=other_rate, completed=True), "refuse", "spec.training.learningRate: 1e-05 -> 0.0002"),
+    changed = Refused("SettingsChanged", "out holds a run with other settings:\n  spec.training.learningRate: 1e-05 -> 0.0002")
+    table: list[tuple[FolderState, Ruling]] = [
+        (FolderState(), "start"),
+        (
+            FolderState(entries=("a", "b", "c", "d")),
+            Refused("OutputNotOurs", "out is not empty and not a run of ours (it holds a, b, c, ...)."),
+        ),
+        (FolderState(**mine), "start"),
+        (FolderState(**mine, unreadable="what?"), Refused("OutputUnreadable", "out/finetunejob.yaml cannot be read: what?")),
+        (
+            FolderState(**mine, job=other_name),
+            Refused("OutputOfAnotherJob", "out belongs to the job other, and this one is tiny."),
+        ),
+        (FolderState(**mine, job=job), "start"),
+        (FolderState(**mine, job=job, saved_step=4), "continue"),
+        (FolderState(**mine, job=job, saved_step=4, completed=True), "complete"),
+        (FolderState(**mine, job=other_rate), "start"),
+        (FolderState(**mine, job=other_rate, saved_step=4), changed),
+        (FolderState(**mine, job=other_rate, completed=True), changed),
     ]
-    for state, action, problem in table:
-        ruling = judge(state, job, OUT)
-        assert ruling.action == action, state
-        assert problem in ruling.problem
-        assert bool(ruling.hint) == (action == "refuse")
+    for state, ruling in table:
+        assert judge(state, job, OUT) == ruling, state
+        assert not isinstance(ruling, Refused) or "--output DIR" in refusal(ruling).hint
 
 
 def test_a_folder_is_read_back_as_it_was_left(tmp_path: Path) -> None:
@@ -59,11 +66,11 @@ def test_a_folder_is_read_back_as_it_was_left(tmp_path: Path) -> None:
     an_earlier_run(output, job, step=12)
     state = inspect(output)
     assert (state.ours, state.job, state.saved_step, state.completed) == (True, job, 12, False)
-    assert judge(state, job, output) == Ruling("continue")
+    assert judge(state, job, output) == "continue"
     (output / STATE_DIR / DONE_MARKER).write_text("{}")
-    assert judge(inspect(output), job, output) == Ruling("complete")
+    assert judge(inspect(output), job, output) == "complete"
     (output / "finetunejob.yaml").write_text("kind: Nonsense")
-    assert judge(inspect(output), job, output).action == "refuse"
+    assert isinstance(judge(inspect(output), job, output), Refused)
 
 
 def test_a_lock_alone_makes_no_run(tmp_path: Path) -> None:
@@ -79,6 +86,16 @@ def test_a_lock_alone_makes_no_run(tmp_path: Path) -> None:
         ({"runPolicy": {"maxRestarts": 0}}, {"runPolicy": {"maxRestarts": 9}}, []),
         ({"training": {"loggingSteps": 1, "saveSteps": 2}}, {"training": {"saveTotalLimit": 5, "reportTo": ["tensorboard"]}}, []),
         ({"distributed": {"nodes": 2}}, {"distributed": {"processesPerNode": 2, "masterPort": 4000}}, []),
+        (
+            {"resources": {"limits": {"memory": "1Gi"}}, "trainer": {"env": [{"name": "A"}]}},
+            {
+                "resources": {"sharedMemory": 0},
+                "podTemplate": {"spec": {"nodeSelector": {"a": "b"}}},
+                "model": {"source": "file://model", "tokenSecretRef": {"name": "hf"}},
+                "output": {"volume": {"persistentVolumeClaim": {"claimName": "runs"}}, "path": "a"},
+            },
+            [],
+        ),
         ({"distributed": {"nodes": 2}}, {}, ["world size (nodes x processesPerNode): 2 -> 1"]),
         ({"training": {"maxSteps": 5}}, {"training": {"maxSteps": 6}}, ["spec.training.maxSteps: 5 -> 6"]),
         (
@@ -99,12 +116,8 @@ def test_changed_settings(tmp_path: Path, before: dict[str, Any], after: dict[st
     assert all(line.endswith(change) for line, change in zip(found, changes, strict=True))
 
 
-def test_what_is_free_to_change_exists(tmp_path: Path) -> None:
-    for path in FREE_TO_CHANGE:
-        model: Any = FineTuneJob
-        for part in path.split("."):
-            field = next(field for field in model.model_fields.values() if field.alias == part)
-            model = field.annotation
+def test_what_is_free_to_change_exists() -> None:
+    assert set(FREE_TO_CHANGE) <= set(all_fields())
 
 
 def test_fresh_deletes_what_a_run_wrote_and_nothing_else(tmp_path: Path) -> None:

@@ -48,8 +48,8 @@ def test_every_combination_validates(data_format: str, method: str, claim: str, 
     result = init(str(path), *flags, "--format", data_format, "--method", method, "--output", claim)
     assert result.exit_code == 0, result.output
     job = load_job(path)
-    assert (job.metadata.name, job.spec.dataset.sources[0].uri) == ("on", "file:///rows:%20[#1].jsonl")
-    assert (job.spec.dataset.sources[0].format, job.spec.training.method) == (data_format, method)
+    assert (job.metadata.name, job.dataset.sources[0].uri) == ("on", "file:///rows:%20[#1].jsonl")
+    assert (job.dataset.sources[0].format, job.spec.training.method) == (data_format, method)
     assert (job.spec.output.volume is not None) == bool(claim)
 
 
@@ -89,5 +89,5 @@ def test_it_asks_on_a_terminal_for_what_the_flags_leave_open(tmp_path: Path):
     os.close(ours)
     assert process.returncode == 0, printed
     job = load_job(tmp_path / "job.yaml")
-    assert (job.metadata.name, job.spec.model.source) == ("asked", "hf://a/b")
+    assert (job.metadata.name, job.model.source) == ("asked", "hf://a/b")
     assert "Name of the job" in printed and "Model (" not in printed

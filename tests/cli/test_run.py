@@ -20,14 +20,16 @@ from finetune_api.load import load_job
 from finetune_api.spec import Distributed
 from finetune_cli.local import events
 from finetune_cli.local.environment import Layout, choose_layout
-from finetune_cli.local.folder import inspect
 from finetune_cli.local.gpus import among_visible
 from finetune_cli.local.mounts import mount_problems, parse_mounts
 from finetune_cli.local.outcome import Outcome
 from finetune_cli.local.resolve import resolve
-from finetune_cli.local.runner import LocalRun, next_attempt, retry_delay, run_attempts
+from finetune_cli.local.runner import LocalRun, next_generation, run_attempts
 from finetune_cli.local.stop import StopRequests
+from finetune_trainer import fence
 from finetune_trainer.errors import UserError
+from finetune_trainer.fence import Generation, Token
+from finetune_trainer.results.earlier_run import inspect
 from finetune_trainer.results.resolved_job import write_resolved_job
 
 STAND_IN = Path(__file__).with_name("stand_in_launcher.py")
@@ -191,7 +193,7 @@ def test_the_deadline_saves_and_fails(bench: Bench) -> None:
 
 
 def test_the_deadline_also_ends_the_pause_between_attempts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("finetune_cli.local.runner._FIRST_DELAY", 30.0)
+    monkeypatch.setattr("finetune_cli.local.runner.retry_delay", lambda _: 30.0)
     outcome = bench.run({"*": {"*": {"exit": 75}}}, nodes=1, activeDeadlineSeconds=2, gracefulStopSeconds=1)
     assert (outcome.reason, outcome.attempts) == ("DeadlineExceeded", 1)
 
@@ -325,8 +327,8 @@ def test_cuda_visible_devices(setting: str, expected: tuple[str, ...]) -> None:
 
 def test_the_resolved_job_does_not_depend_on_its_folder(tmp_path: Path) -> None:
     job = resolve(a_job(tmp_path, model={"source": "file://../models/a"}), tmp_path / "jobs", 4)
-    assert job.spec.model.source == f"file://{tmp_path}/models/a"
-    assert job.spec.dataset.sources[0].uri == f"file://{tmp_path}/jobs/pairs.jsonl"
+    assert job.model.source == f"file://{tmp_path}/models/a"
+    assert job.dataset.sources[0].uri == f"file://{tmp_path}/jobs/pairs.jsonl"
     assert job.spec.distributed.processes_per_node == 4
     assert resolve(job, Path("/elsewhere"), 4) == job
 
@@ -339,13 +341,15 @@ def test_a_folder_with_a_space_in_its_name(tmp_path: Path) -> None:
 
 
 def test_attempts_are_numbered_past_everything_that_ever_ran_here(tmp_path: Path) -> None:
-    assert next_attempt(tmp_path) == 0
+    assert next_generation(tmp_path) == Generation(0, 0)
     (tmp_path / "logs/attempt-9").mkdir(parents=True)
-    assert next_attempt(tmp_path) == 10
-    (tmp_path / ".finetune/fence").mkdir(parents=True)
-    (tmp_path / ".finetune/fence/node-0.json").write_text('{"attempt": 11, "pod_uid": "a"}')
-    assert next_attempt(tmp_path) == 12
+    assert next_generation(tmp_path) == Generation(0, 10)
+    fence.claim(tmp_path / ".finetune", 0, Token(0, 11, "here"))
+    assert next_generation(tmp_path) == Generation(0, 12)
 
 
-def test_the_pause_before_a_retry_doubles_up_to_a_limit() -> None:
-    assert [retry_delay(restarts) for restarts in (0, 1, 2, 1000)] == [0.5, 1.0, 2.0, 30.0]
+def test_a_run_in_a_clusters_folder_is_the_next_attempt_of_its_job(bench: Bench) -> None:
+    fence.claim(bench.output / ".finetune", 1, Token(1_790_000_000, 2, "pod"))
+    bench.run({"*": {"*": {"exit": 0}}}, nodes=1)
+    (env,) = [line["env"] for line in bench.seen() if "env" in line]
+    assert (env["FINETUNE_JOB_CREATED"], env["FINETUNE_ATTEMPT"]) == ("1790000000", "3")

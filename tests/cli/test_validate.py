@@ -20,7 +20,9 @@ metadata: {name: good}
 spec:
   model: {source: hf://Qwen/Qwen3-8B}
   dataset: {sources: [{uri: hf://tatsu-lab/alpaca, format: alpaca}]}
+  output: {volume: {persistentVolumeClaim: {claimName: runs}}}
 """
+LOCAL = GOOD.replace("hf://Qwen/Qwen3-8B", "file://models/qwen").partition("  output:")[0]
 BAD = """\
 apiVersion: finetune.dev/v1alpha1
 kind: FineTuneJob
@@ -70,7 +72,7 @@ def test_good(run):
 
 def test_bad(run):
     result = run("bad.yaml", bad=BAD)
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.exit_code == 1
     assert result.stderr.splitlines() == [
         "bad.yaml:4: metadata.name: 'Qwen_SFT' is not a name for Kubernetes objects. Small letters, digits and -: qwen-sft.",
         "bad.yaml:7: spec.model.source: 'Qwen/Qwen3-8B' is not a model's source. "
@@ -90,6 +92,33 @@ def test_bad(run):
         'bad.yaml:24: spec.trainer.env[1].value: must be text, not the number 4. Write it in quotes: "4".',
         "12 problems",
     ]
+    assert result.stdout == f"bad.yaml:5: on a cluster: {NO_VOLUME}\n"
+
+
+NO_VOLUME = (
+    "spec.output.volume: is missing: results and checkpoints would go with the pods. "
+    "Write output: {volume: {persistentVolumeClaim: {claimName: CLAIM}}}."
+)
+RELATIVE = (
+    "spec.model.source: a relative path is a path of your machine, which the cluster does not have. Put the files on a volume "
+    "(pvc://CLAIM/PATH), in a ConfigMap, on the hub (hf://), or give a path inside the image (file:///)."
+)
+
+
+def test_what_only_a_cluster_would_refuse_is_noted(run):
+    result = run("local.yaml", local=LOCAL)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "local.yaml: good ok",
+        f"local.yaml:4: on a cluster: {NO_VOLUME}",
+        f"local.yaml:5: on a cluster: {RELATIVE}",
+    ]
+
+
+def test_for_a_cluster_it_is_a_problem(run):
+    result = run("local.yaml", "--cluster", local=LOCAL)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines() == [f"local.yaml:4: {NO_VOLUME}", f"local.yaml:5: {RELATIVE}", "2 problems"]
 
 
 def test_several_files_and_documents(run):
@@ -111,7 +140,7 @@ def test_json(run):
         "valid": False,
         "extraArgsNamesChecked": training_argument_names() is not None,
         "documents": [
-            {"file": "two.yaml", "name": "Secret", "valid": False, "skipped": True, "problems": []},
+            {"file": "two.yaml", "name": "Secret", "valid": False, "skipped": True, "problems": [], "clusterProblems": []},
             {
                 "file": "two.yaml",
                 "name": "good",
@@ -125,6 +154,7 @@ def test_json(run):
                         "line": None,
                     }
                 ],
+                "clusterProblems": [],
             },
         ],
     }
@@ -133,7 +163,7 @@ def test_json(run):
 def test_extra_args_are_checked_against_the_installed_transformers(run):
     result = run("good.yaml", good=GOOD + "  training: {extraArgs: {neftune_noise_alfa: 5}}\n")
     assert result.output == (
-        "good.yaml:7: spec.training.extraArgs.neftune_noise_alfa: is no field of transformers.TrainingArguments. "
+        "good.yaml:8: spec.training.extraArgs.neftune_noise_alfa: is no field of transformers.TrainingArguments. "
         "Did you mean neftune_noise_alpha?\n1 problem\n"
     )
 

@@ -8,6 +8,7 @@ from nodes import wait_for
 
 from finetune_api.contract import ExitCode
 from finetune_trainer import fence
+from finetune_trainer.fence import Token
 
 
 def test_prepares_failure_is_the_launchers(nodes):
@@ -38,7 +39,7 @@ def test_the_other_node_leaves_when_prepare_fails(nodes):
 
 def test_an_older_attempt_is_fenced_and_changes_nothing(nodes):
     group = nodes()
-    fence.claim(group.output / ".finetune", 1, attempt=3, pod_uid="newer")
+    fence.claim(group.output / ".finetune", 1, Token(0, 3, "newer"))
     before = sorted(group.output.rglob("*"))
     node = group.start("succeed", FINETUNE_ATTEMPT="2")
     assert node.ended() == ExitCode.FENCED

@@ -68,7 +68,7 @@ def test_a_fenced_rank_changes_nothing(tiny_llama: Path, data: Path, tmp_path: P
     def newer_attempt() -> None:
         while not list((output / "checkpoints").glob("step-*")):
             time.sleep(0.01)
-        fence.claim(output / ".finetune", 0, 7, "newer")
+        fence.claim(output / ".finetune", 0, fence.Token(0, 7, "newer"))
 
     thread = threading.Thread(target=newer_attempt, daemon=True)
     thread.start()

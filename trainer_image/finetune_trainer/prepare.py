@@ -41,14 +41,14 @@ def prepare(job: FineTuneJob, settings: NodeSettings, heartbeat: Heartbeat) -> P
     from finetune_trainer.model.tokenizer import load_tokenizer
 
     _check_extra_args(job.spec.training)
-    if not job.spec.model.gguf_file:
+    if not job.model.gguf_file:
         hide(("torch",))
     report = Report(heartbeat)
     base = settings.job_file.parent
-    heartbeat.beat("downloading" if job.spec.model.source.startswith("hf://") else "preparing")
-    local = materialise_gguf(fetch_model(job.spec.model, settings.mounts, base, report), settings.state_dir / "cache", report)
+    heartbeat.beat("downloading" if job.model.source.startswith("hf://") else "preparing")
+    local = materialise_gguf(fetch_model(job.model, settings.mounts, base, report), settings.state_dir / "cache", report)
     heartbeat.beat("preparing", message="reading the tokenizer")
-    tokenizer = load_tokenizer(local, job.spec.model.trust_remote_code)
+    tokenizer = load_tokenizer(local, job.model.trust_remote_code)
     data = prepare_data(job, tokenizer, settings.mounts, base, settings.state_dir / "cache", report)
     for warning in data.warnings:
         print(f"warning: {warning}", flush=True)

@@ -10,11 +10,12 @@ from typing import Self
 
 from finetune_api import contract as c
 from finetune_trainer.errors import UserError
+from finetune_trainer.fence import Token
 
 
 @dataclass(frozen=True)
 class NodeSettings:
-    """One node's place in the job. Paths are absolute; `http_port` 0 means any free port."""
+    """One node's place in the job. Paths are absolute; `http_port` 0 means any free port; `token` is for the fence."""
 
     nnodes: int
     node_rank: int
@@ -23,13 +24,17 @@ class NodeSettings:
     master_port: int
     job_file: Path
     output_dir: Path
-    attempt: int
-    pod_uid: str
+    token: Token
     mounts: Mapping[str, str]
     http_port: int
     http_port_file: Path | None
     termination_log: Path
     parent_pid: int | None
+
+    @property
+    def attempt(self) -> int:
+        """Number of this attempt, from 0."""
+        return self.token.attempt
 
     @property
     def state_dir(self) -> Path:
@@ -64,8 +69,7 @@ class NodeSettings:
             master_port=number(c.ENV_MASTER_PORT, 29500),
             job_file=Path(env.get(c.ENV_JOB_FILE, c.JOB_FILE)).absolute(),
             output_dir=Path(env.get(c.ENV_OUTPUT_DIR, c.OUTPUT_DIR)).absolute(),
-            attempt=number(c.ENV_ATTEMPT, 0),
-            pod_uid=env.get(c.ENV_POD_UID, "local"),
+            token=Token(number(c.ENV_JOB_CREATED, 0), number(c.ENV_ATTEMPT, 0), env.get(c.ENV_POD_UID, "local")),
             mounts=mounts,
             http_port=number(c.ENV_HTTP_PORT, c.HTTP_PORT),
             http_port_file=Path(port_file) if port_file else None,

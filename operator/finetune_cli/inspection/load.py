@@ -10,6 +10,7 @@ from typing import Any
 
 from finetune_api.load import load_job
 from finetune_api.spec import FineTuneJob
+from finetune_cli.local.cluster_only import require_inputs
 from finetune_cli.local.mounts import mount_problems, parse_mounts
 from finetune_cli.status_line import status_line
 from finetune_trainer.data.prepare import PreparedData, prepare_data
@@ -41,17 +42,18 @@ def load(job_file: Path, mounts: Sequence[str], overrides: Sequence[str], cache:
         SpecErrors, UserError
     """
     job = load_job(job_file, overrides)
+    require_inputs(job)
     places = parse_mounts(mounts)
     if problems := mount_problems(job, places):
         raise UserError("MountMissing", "\n".join(problems))
     if not pack:
-        dataset = job.spec.dataset.model_copy(update={"packing": False})
+        dataset = job.dataset.model_copy(update={"packing": False})
         job = job.model_copy(update={"spec": job.spec.model_copy(update={"dataset": dataset})})
     base = job_file.absolute().parent
     with status_line() as report:
-        local = fetch_model(job.spec.model, places, base, report)
+        local = fetch_model(job.model, places, base, report)
         report("reading the tokenizer")
-        tokenizer = load_tokenizer(local, job.spec.model.trust_remote_code)
+        tokenizer = load_tokenizer(local, job.model.trust_remote_code)
         data = prepare_data(job, tokenizer, places, base, cache or _user_cache(), report)
     return Inspected(job, tokenizer, data, open_rows(data.folder))
 

@@ -100,7 +100,7 @@ def _show_counts(console: Console, found: Inspected, split: str) -> None:
         for fate, words in _FATES.items():
             if source.get(fate):
                 console.print(f"  {source[fate]:>8} {words}")
-    console.print(f"maxLength {found.job.spec.dataset.max_length}; the lengths below are those of {split} samples")
+    console.print(f"maxLength {found.job.dataset.max_length}; the lengths below are those of {split} samples")
 
 
 def _show_lengths(console: Console, lengths: NDArray[np.int64]) -> None:

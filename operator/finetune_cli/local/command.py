@@ -18,9 +18,10 @@ from finetune_api.problems import SpecErrors
 from finetune_api.spec import FineTuneJob
 from finetune_cli.local import events
 from finetune_cli.local import format as text
+from finetune_cli.local.cluster_only import refuse_cluster_only
 from finetune_cli.local.display import Display, JsonDisplay, PlainDisplay
 from finetune_cli.local.environment import Layout, choose_layout
-from finetune_cli.local.folder import delete, deletions, inspect, judge, write_run
+from finetune_cli.local.folder import delete, deletions, refusal, write_run
 from finetune_cli.local.gpus import visible_gpus
 from finetune_cli.local.live import LiveDisplay
 from finetune_cli.local.lock import folder_lock
@@ -31,6 +32,7 @@ from finetune_cli.local.runner import LAUNCHER, LocalRun, run_attempts
 from finetune_cli.local.stop import stop_on_signals
 from finetune_cli.local.summary import figures
 from finetune_trainer.errors import UserError
+from finetune_trainer.results.earlier_run import Refused, inspect, judge
 from finetune_trainer.results.log import read_log
 from finetune_trainer.results.resolved_job import write_resolved_job
 
@@ -92,11 +94,11 @@ def run_job(options: Options, command: Sequence[str] = LAUNCHER) -> int:
 
 def _request(options: Options) -> _Request:
     job = load_job(options.job_file, options.overrides)
+    refuse_cluster_only(job, os.environ)
     mounts = parse_mounts(options.mounts)
     if problems := mount_problems(job, mounts):
         raise UserError("MountMissing", "\n".join(problems))
-    env = os.environ | {item.name: item.value for item in job.spec.trainer.env}
-    layout = choose_layout(job.spec.distributed, visible_gpus(env))
+    layout = choose_layout(job.spec.distributed, visible_gpus(os.environ | job.spec.trainer.written_env))
     job_dir = options.job_file.absolute().parent
     output = (options.output or Path("runs") / job.metadata.name).absolute()
     return _Request(resolve(job, job_dir, layout.processes_per_node), job_dir, output, layout, mounts)
@@ -108,9 +110,8 @@ def _owned(request: _Request, options: Options) -> Iterator[int]:
     if request.output.exists() and not request.output.is_dir():
         raise UserError("OutputNotAFolder", f"{request.output} is a file.", "Choose a folder with --output DIR.")
     state = inspect(request.output)
-    if state.entries and not state.ours:  # Before the lock, which would leave a file in someone else's folder.
-        ruling = judge(state, request.job, request.output)
-        raise UserError("OutputNotOurs", ruling.problem, ruling.hint)
+    if not state.ours and isinstance(ruling := judge(state, request.job, request.output), Refused):
+        raise refusal(ruling)  # Before the lock, which would leave a file in someone else's folder.
     with folder_lock(request.output) as lock:
         if options.fresh and inspect(request.output).ours:
             _start_over(request.output, ask=not options.yes)
@@ -134,9 +135,9 @@ def _start_over(output: Path, *, ask: bool) -> None:
 def _run(request: _Request, lock: int, display: Display, command: Sequence[str]) -> Outcome:
     state = inspect(request.output)
     ruling = judge(state, request.job, request.output)
-    if ruling.action == "refuse":
-        raise UserError("OutputTaken", ruling.problem, ruling.hint)
-    if ruling.action == "complete":
+    if isinstance(ruling, Refused):
+        raise refusal(ruling)
+    if ruling == "complete":
         return Outcome("complete", saved_step=state.saved_step)
     write_resolved_job(request.job, request.output)
     write_run(request.output, request.job_dir, request.mounts)

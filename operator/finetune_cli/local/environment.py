@@ -10,6 +10,7 @@ from pathlib import Path
 from finetune_api import contract as c
 from finetune_api.spec import Distributed, FineTuneJob
 from finetune_trainer.errors import UserError
+from finetune_trainer.fence import Token
 
 _LOOPBACK = "127.0.0.1"
 
@@ -64,6 +65,7 @@ class NodeStart:
     """Where one node of one attempt stands and writes.
 
     Attributes:
+        token: the node's, for the fence.
         mounts: "CLAIM" or "configmap/NAME" -> folder.
         port_file: takes the port of the launcher's HTTP server.
         termination_log: takes the launcher's last words.
@@ -72,9 +74,8 @@ class NodeStart:
 
     job_file: Path
     output: Path
-    attempt: int
+    token: Token
     node_rank: int
-    pod_uid: str
     master_port: int
     mounts: Mapping[str, str]
     port_file: Path
@@ -104,16 +105,25 @@ def node_environment(inherited: Mapping[str, str], job: FineTuneJob, layout: Lay
     ours = {
         c.ENV_JOB_FILE: str(start.job_file),
         c.ENV_OUTPUT_DIR: str(start.output),
-        c.ENV_ATTEMPT: str(start.attempt),
-        c.ENV_POD_UID: start.pod_uid,
+        c.ENV_JOB_CREATED: str(start.token.job_created),
+        c.ENV_ATTEMPT: str(start.token.attempt),
+        c.ENV_POD_UID: start.token.pod_uid,
         c.ENV_MOUNTS: json.dumps(dict(start.mounts)),
         c.ENV_HTTP_PORT: "0",
         c.ENV_HTTP_PORT_FILE: str(start.port_file),
         c.ENV_TERMINATION_LOG: str(start.termination_log),
         c.ENV_PARENT_PID: str(start.parent_pid),
     }
-    wanted = {item.name: item.value for item in job.spec.trainer.env}
-    return threads | kept | wanted | fixed | gpus | place | {f"PET_{name}": value for name, value in place.items()} | ours
+    return (
+        threads
+        | kept
+        | job.spec.trainer.written_env
+        | fixed
+        | gpus
+        | place
+        | {f"PET_{name}": value for name, value in place.items()}
+        | ours
+    )
 
 
 def _reserved(name: str) -> bool:

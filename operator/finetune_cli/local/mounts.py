@@ -28,8 +28,8 @@ def parse_mounts(options: Sequence[str]) -> dict[str, str]:
 
 def uris(job: FineTuneJob) -> Iterator[tuple[str, str]]:
     """Each URI of the job with its path in the YAML."""
-    yield "spec.model.source", job.spec.model.source
-    for name, sources in (("sources", job.spec.dataset.sources), ("evalSources", job.spec.dataset.eval_sources)):
+    yield "spec.model.source", job.model.source
+    for name, sources in (("sources", job.dataset.sources), ("evalSources", job.dataset.eval_sources)):
         for index, source in enumerate(sources):
             yield f"spec.dataset.{name}[{index}].uri", source.uri
 

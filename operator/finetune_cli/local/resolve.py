@@ -24,14 +24,12 @@ def resolve(job: FineTuneJob, folder: Path, processes_per_node: int) -> FineTune
         return [source.model_copy(update={"uri": absolute(source.uri)}) for source in sources]
 
     spec = job.spec
-    data = spec.dataset.model_copy(
-        update={"sources": moved(spec.dataset.sources), "eval_sources": moved(spec.dataset.eval_sources)}
-    )
+    data = job.dataset.model_copy(update={"sources": moved(job.dataset.sources), "eval_sources": moved(job.dataset.eval_sources)})
     return job.model_copy(
         update={
             "spec": spec.model_copy(
                 update={
-                    "model": spec.model.model_copy(update={"source": absolute(spec.model.source)}),
+                    "model": job.model.model_copy(update={"source": absolute(job.model.source)}),
                     "dataset": data,
                     "distributed": spec.distributed.model_copy(update={"processes_per_node": processes_per_node}),
                 }

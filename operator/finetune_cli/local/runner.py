@@ -9,26 +9,26 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from finetune_api.contract import RESOLVED_JOB_FILE, STATE_DIR, TerminationMessage
-from finetune_api.restart import Decision, decide
+from finetune_api.restart import Decision, decide, retry_delay
 from finetune_api.spec import FineTuneJob
 from finetune_cli.local import events
 from finetune_cli.local.attempt import log_name, read_last_words, supervise, verdict
 from finetune_cli.local.environment import Layout, NodeStart, node_environment
-from finetune_cli.local.folder import LOGS_DIR, saved_step
+from finetune_cli.local.folder import LOGS_DIR
 from finetune_cli.local.nodes import Node
 from finetune_cli.local.outcome import DEADLINE, STOPPED, Outcome, ending
 from finetune_cli.local.ports import reserved_port
 from finetune_cli.local.stop import StopRequests
 from finetune_cli.local.watch import Show, Watch
 from finetune_trainer import fence
+from finetune_trainer.fence import Generation, Token
+from finetune_trainer.results.earlier_run import saved_step
 
 LAUNCHER = (sys.executable, "-m", "finetune_trainer")
-
-_FIRST_DELAY, _LONGEST_DELAY = 0.5, 30.0
 
 
 @dataclass(frozen=True)
@@ -54,36 +54,33 @@ def run_attempts(run: LocalRun, show: Show, stop: StopRequests) -> Outcome:
     started = time.monotonic()
     # The last save is part of the time that was given.
     deadline = started + (policy.active_deadline_seconds or float("inf")) - policy.graceful_stop_seconds
-    first = attempt = next_attempt(run.output)
+    first = generation = next_generation(run.output)
     restarts = 0
     while True:
-        logs = run.output / LOGS_DIR / f"attempt-{attempt}"
-        codes, account = _attempt(run, attempt, logs, deadline, show, stop)
+        logs = run.output / LOGS_DIR / f"attempt-{generation.attempt}"
+        codes, account = _attempt(run, generation, logs, deadline, show, stop)
         expired = time.monotonic() >= deadline
         decision = decide(codes, restarts=restarts, max_restarts=policy.max_restarts, stopping=stop.asked or expired)
         if decision == STOPPED and not stop.asked:
             decision = DEADLINE
-        delay = retry_delay(restarts) if decision.action == "retry" else 0.0
+        delay = retry_delay(restarts) if decision.charged else 0.0
         restarts += decision.charged
-        show(events.AttemptEnded(attempt, decision, account.message if account else "", restarts, delay))
+        show(events.AttemptEnded(generation.attempt, decision, account.message if account else "", restarts, delay))
         if decision.action == "retry":
             decision = _wait(delay, deadline, stop) or decision
         if decision.action != "retry":
             break
-        attempt += 1
+        generation = replace(generation, attempt=generation.attempt + 1)
     state, reason, message = ending(decision, account, policy)
-    return Outcome(state, reason, message, saved_step(run.output), attempt - first + 1, restarts, logs, time.monotonic() - started)
+    attempts = generation.attempt - first.attempt + 1
+    return Outcome(state, reason, message, saved_step(run.output), attempts, restarts, logs, time.monotonic() - started)
 
 
-def next_attempt(output: Path) -> int:
-    """One more than the highest attempt that ever ran in this folder, from 0: an old process can never be taken for a new one."""
+def next_generation(output: Path) -> Generation:
+    """One attempt more than ever ran in this folder, here or on a cluster: an old process can never be taken for a new one."""
+    newest = fence.newest(output / STATE_DIR) or Generation(job_created=0, attempt=-1)
     logs = (re.fullmatch(r"attempt-(\d+)", path.name) for path in (output / LOGS_DIR).glob("attempt-*"))
-    return max(fence.next_attempt(output / STATE_DIR), *(int(match[1]) + 1 for match in logs if match), 0)
-
-
-def retry_delay(restarts: int) -> float:
-    """Seconds before the next attempt: doubling from half a second, at most half a minute."""
-    return float(min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(restarts, 10)))
+    return replace(newest, attempt=max(newest.attempt, *(int(match[1]) for match in logs if match), -1) + 1)
 
 
 def _wait(delay: float, deadline: float, stop: StopRequests) -> Decision | None:
@@ -99,7 +96,7 @@ def _wait(delay: float, deadline: float, stop: StopRequests) -> Decision | None:
 
 
 def _attempt(
-    run: LocalRun, attempt: int, logs: Path, deadline: float, show: Show, stop: StopRequests
+    run: LocalRun, generation: Generation, logs: Path, deadline: float, show: Show, stop: StopRequests
 ) -> tuple[list[int], TerminationMessage | None]:
     """One attempt from start to the last process: exit codes of the nodes, and why it did not succeed."""
     logs.mkdir(parents=True, exist_ok=True)
@@ -109,21 +106,20 @@ def _attempt(
             note = f"Port {wanted} (spec.distributed.masterPort) is in use on this machine: the processes meet at {port}."
             show(events.Noted(note))
         scratch = Path(name)
-        nodes = [_start_node(run, attempt, rank, port, scratch, logs) for rank in range(run.layout.nodes)]
-        show(events.AttemptStarted(attempt, logs))
+        nodes = [_start_node(run, generation, rank, port, scratch, logs) for rank in range(run.layout.nodes)]
+        show(events.AttemptStarted(generation.attempt, logs))
         watch = Watch(nodes, _port_file(scratch, 0), show, stop)
         left = supervise(nodes, run.job.spec.run_policy.graceful_stop_seconds, deadline, stop, watch.tick)
         words = [read_last_words(node, _termination_log(scratch, node.rank)) for node in left]
     return [word.exit_code for word in words], verdict(words, logs)
 
 
-def _start_node(run: LocalRun, attempt: int, rank: int, port: int, scratch: Path, logs: Path) -> Node:
+def _start_node(run: LocalRun, generation: Generation, rank: int, port: int, scratch: Path, logs: Path) -> Node:
     start = NodeStart(
         job_file=run.output / RESOLVED_JOB_FILE,
         output=run.output,
-        attempt=attempt,
+        token=Token(generation.job_created, generation.attempt, pod_uid=str(uuid.uuid4())),
         node_rank=rank,
-        pod_uid=str(uuid.uuid4()),
         master_port=port,
         mounts=run.mounts,
         port_file=_port_file(scratch, rank),

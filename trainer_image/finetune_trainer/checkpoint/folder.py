@@ -1,8 +1,8 @@
 """Checkpoint folders: written aside, marked complete, renamed; found, verified and rotated. No torch here.
 
 A checkpoint is checkpoints/step-00000120/. It counts only with its marker, complete.json, which is written last and records the
-size and CRC-32 of every file. What attempt 3 is writing is called
-.step-00000120.partial-3, so that two attempts never write into one folder, and is never looked at again after a crash.
+size and CRC-32 of every file. What is being written is called
+.step-00000120.partial-WRITER, so that two attempts never write into one folder, and is never looked at again after a crash.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def final_path(root: Path, step: int) -> Path:
     return root / f"{_PREFIX}{step:08d}"
 
 
-def partial_path(root: Path, step: int, attempt: int) -> Path:
+def partial_path(root: Path, step: int, writer: str) -> Path:
     """Where an attempt writes it."""
-    return root / f".{_PREFIX}{step:08d}.partial-{attempt}"
+    return root / f".{_PREFIX}{step:08d}.partial-{writer}"
 
 
 def step_of(folder: Path) -> int:
@@ -34,10 +34,10 @@ def step_of(folder: Path) -> int:
     return int(folder.name.removeprefix(_PREFIX))
 
 
-def start(root: Path, step: int, attempt: int) -> Path:
+def start(root: Path, step: int, writer: str) -> Path:
     """An empty folder to write the checkpoint of `step` into; leftovers of earlier tries are removed."""
     clear_partial(root)
-    folder = partial_path(root, step, attempt)
+    folder = partial_path(root, step, writer)
     folder.mkdir(parents=True)
     return folder
 

@@ -34,7 +34,7 @@ class Checkpoints:
 
     Attributes:
         root: the folder `checkpoints/`.
-        attempt: the one that writes.
+        writer: a word for the attempt that writes, different from every other's.
         keep: how many are kept.
         ranks: those that save and load together.
         facts: world size, global batch, strategy: kept in the marker, compared on resume.
@@ -42,7 +42,7 @@ class Checkpoints:
     """
 
     root: Path
-    attempt: int
+    writer: str
     keep: int
     ranks: Group
     facts: dict[str, Any]
@@ -61,9 +61,9 @@ class Checkpoints:
         try:
             if self.ranks.rank == 0:
                 self.check_fence()
-                folder.start(self.root, step, self.attempt)
+                folder.start(self.root, step, self.writer)
             self.ranks.barrier()
-            partial = folder.partial_path(self.root, step, self.attempt)
+            partial = folder.partial_path(self.root, step, self.writer)
             write(partial)
             save_state(partial, _rng_name(self.ranks.rank), rng.capture())
             self.ranks.barrier()

@@ -48,7 +48,7 @@ def prepare_data(
         UserError: BadDataRow with file and line; NothingToTrain; NoChatTemplate; and those of sources.open_source.
     """
     spec = job.spec
-    dataset = spec.dataset
+    dataset = job.dataset
     apply_template_choice(tokenizer, dataset.chat_template)
     if any(source.format != "text" for source in (*dataset.sources, *dataset.eval_sources)):
         require_chat_template(tokenizer)

@@ -90,7 +90,7 @@ def _build(
     rendezvous = RendezvousParameters(
         backend="static",
         endpoint=f"{settings.master_addr}:{settings.master_port}",
-        run_id=str(settings.attempt),
+        run_id=str(settings.token.generation),
         min_nodes=settings.nnodes,
         max_nodes=settings.nnodes,
         rank=settings.node_rank,

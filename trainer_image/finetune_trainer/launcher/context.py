@@ -40,7 +40,7 @@ class Context:
     @property
     def prepared_file(self) -> Path:
         """What prepare of this attempt writes, for all nodes."""
-        return self.settings.state_dir / f"prepared-{self.settings.attempt}.json"
+        return self.settings.state_dir / f"prepared-{self.settings.token.generation}.json"
 
     def enter(self, phase: Phase, message: str = "") -> None:
         """Tell where the launcher itself stands."""

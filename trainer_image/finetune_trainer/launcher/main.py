@@ -77,7 +77,7 @@ def _attempt(settings: NodeSettings, env: Mapping[str, str], stop: Stop, scratch
         raise UserError("InvalidSpec", str(errors), "finetune validate FILE shows the same.") from errors
     checks.check_output(settings)
     checks.check_master_port(settings)
-    fence.claim(settings.state_dir, settings.node_rank, settings.attempt, settings.pod_uid)
+    fence.claim(settings.state_dir, settings.node_rank, settings.token)
     peers.forget(settings)
 
     context = Context(settings, job, scratch, stop, progress.starting(settings.attempt))
@@ -107,9 +107,8 @@ def _train(context: Context, entry: str) -> Verdict:
         output_dir=str(settings.output_dir),
         prepared_file=str(context.prepared_file),
         scratch_dir=str(context.scratch),
-        attempt=settings.attempt,
+        token=settings.token,
         node_rank=settings.node_rank,
-        pod_uid=settings.pod_uid,
         launcher_pid=os.getpid(),
     )
     return gang.run_ranks(context, task, entry)

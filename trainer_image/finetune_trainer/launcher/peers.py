@@ -43,7 +43,7 @@ def tell(settings: NodeSettings, failure: PeerFailure) -> None:
 def first_failure(settings: NodeSettings) -> PeerFailure | None:
     """The failure of another node that matters most, if any: one that is not itself about a lost peer."""
     try:
-        others = set(settings.state_dir.glob(f"failed-{settings.attempt}-*.json")) - {_path(settings, settings.node_rank)}
+        others = set(settings.state_dir.glob(f"failed-{settings.token.generation}-*.json")) - {_path(settings, settings.node_rank)}
         found = [PeerFailure(**json.loads(path.read_text())) for path in others]
     except OSError:  # A network file system that does not answer just now is no reason to end; it is asked again.
         return None
@@ -51,4 +51,4 @@ def first_failure(settings: NodeSettings) -> PeerFailure | None:
 
 
 def _path(settings: NodeSettings, node_rank: int) -> Path:
-    return settings.state_dir / f"failed-{settings.attempt}-{node_rank}.json"
+    return settings.state_dir / f"failed-{settings.token.generation}-{node_rank}.json"

@@ -104,7 +104,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def _sign_file(context: Context) -> Path:
-    return context.settings.state_dir / f"prepare-{context.settings.attempt}.json"
+    return context.settings.state_dir / f"prepare-{context.settings.token.generation}.json"
 
 
 def _sign(context: Context, beat_at: float) -> None:

@@ -72,7 +72,7 @@ def wait_for_nodes(context: Context, agent: Agent, timeout: float) -> Verdict | 
 def _missing(context: Context) -> str:
     """Which nodes have not even claimed their place in this attempt."""
     settings = context.settings
-    here = {rank for rank, token in fence.tokens(settings.state_dir).items() if token.attempt == settings.attempt}
+    here = {rank for rank, token in fence.tokens(settings.state_dir).items() if token.generation == settings.token.generation}
     missing = sorted(set(range(settings.nnodes)) - here)
     return f" (not started: node {', '.join(map(str, missing[:8]))}{' ...' if len(missing) > 8 else ''})" if missing else ""
 

@@ -40,8 +40,11 @@ def choose(job: FineTuneJob) -> Preload:
 
 
 def rank_environment(job: FineTuneJob, settings: NodeSettings, env: Mapping[str, str]) -> dict[str, str]:
-    """Variables to set before anything starts: the job's own, and defaults for what neither it nor the machine has set."""
-    own = {variable.name: variable.value for variable in job.spec.trainer.env}
+    """Variables to set before anything starts: the job's own, and defaults for what neither it nor the machine has set.
+
+    Whoever started the launcher has set the job's own already, except by hand; on a cluster with $(NAME) filled in.
+    """
+    own = {name: value for name, value in job.spec.trainer.written_env.items() if name not in env}
     nodes_here = settings.nnodes if settings.parent_pid else 1  # A local run has all nodes on this machine.
     threads = max(1, available_cpus() // (settings.nproc_per_node * nodes_here))
     defaults = {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}

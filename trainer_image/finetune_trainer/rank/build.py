@@ -38,12 +38,12 @@ def build_trainer(
 ) -> tuple[JobTrainer, Schedule]:
     """The trainer, ready to train, and the schedule that knows whether a stop was agreed on."""
     disable_progress_bar()  # A bar of every rank would only litter the log.
-    training, output, packed = job.spec.training, Path(task.output_dir), job.spec.dataset.packing
+    training, output, packed = job.spec.training, Path(task.output_dir), job.dataset.packing
     strategy = strategy_for(job.spec.distributed)
     own_folder = output / contract.STATE_DIR / "trainer"
     arguments = TrainingArguments(**training_arguments(training, own_folder, strategy.arguments(), torch.cuda.is_available()))
     set_seed(training.seed)
-    model = add_adapter(load_model(prepared.model, job.spec.model, training), training)
+    model = add_adapter(load_model(prepared.model, job.model, training), training)
     timings.mark("model_loaded")
     rows = open_rows(Path(prepared.data))
     timings.mark("data_opened")
@@ -65,15 +65,15 @@ def build_trainer(
         strategy=strategy,
         checkpoints=Checkpoints(
             root=output / contract.CHECKPOINTS_DIR,
-            attempt=task.attempt,
+            writer=str(task.token.generation),
             keep=training.save_total_limit,
             ranks=ranks,
             facts={"strategy": strategy.name, "globalBatch": plan.global_batch, "worldSize": ranks.world_size},
-            check_fence=partial(fence.check, output / contract.STATE_DIR, task.node_rank, task.attempt, task.pod_uid),
+            check_fence=partial(fence.check, output / contract.STATE_DIR, task.node_rank, task.token),
         ),
         ranks=ranks,
         tally=StepTally(),
-        log=StepLog(output / contract.LOG_FILE, task.attempt, total_steps),
+        log=StepLog(output / contract.LOG_FILE, task.token.attempt, total_steps),
         heartbeat=heartbeat,
         timings=timings,
     )

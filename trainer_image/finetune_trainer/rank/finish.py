@@ -29,8 +29,8 @@ def finish(job: FineTuneJob, prepared: Prepared, output: Path, trainer: JobTrain
     aside = state / "result"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    tokenizer = load_tokenizer(prepared.model, job.spec.model.trust_remote_code)
-    apply_template_choice(tokenizer, job.spec.dataset.chat_template)
+    tokenizer = load_tokenizer(prepared.model, job.model.trust_remote_code)
+    apply_template_choice(tokenizer, job.dataset.chat_template)
     save_pretrained(trainer.accelerator.unwrap_model(trainer.model), tokenizer, aside)
     for path in sorted(aside.iterdir()):
         path.replace(output / path.name)
@@ -39,7 +39,7 @@ def finish(job: FineTuneJob, prepared: Prepared, output: Path, trainer: JobTrain
         trainer.parts.heartbeat.beat("finishing", message="merging the adapter into the model")
         merged = state / "merged"
         shutil.rmtree(merged, ignore_errors=True)
-        merge_adapter(output, prepared.model, merged, trust_remote_code=job.spec.model.trust_remote_code)
+        merge_adapter(output, prepared.model, merged, trust_remote_code=job.model.trust_remote_code)
         shutil.rmtree(output / contract.MERGED_DIR, ignore_errors=True)
         merged.rename(output / contract.MERGED_DIR)
     trainer.parts.heartbeat.beat("finishing", message="")

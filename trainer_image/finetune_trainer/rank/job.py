@@ -44,7 +44,7 @@ def train_job(task: RankTask, heartbeat: Heartbeat, stop: StopRequest) -> ExitCo
         trainer.train(resume_from_checkpoint=str(checkpoint))
     else:  # Only the result was not written. Trainer.train would do one step more.
         trainer.parts.strategy.load_model(trainer, checkpoint)
-    timings.write(output / contract.STATE_DIR / f"timings-{task.attempt}-{ranks.rank}.json")
+    timings.write(output / contract.STATE_DIR / f"timings-{task.token.attempt}-{ranks.rank}.json")
 
     if not schedule.stopped:
         heartbeat.beat("finishing")

@@ -42,12 +42,12 @@ def _front_matter(job: FineTuneJob, prepared: Prepared) -> str:
     """Only what the hub accepts: a base model or a data set that is not on the hub has no name there."""
     training = job.spec.training
     meta: dict[str, Any] = {}
-    if job.spec.model.source.startswith("hf://"):
+    if job.model.source.startswith("hf://"):
         meta["base_model"] = prepared.model.origin.partition("@")[0]
     meta["library_name"] = "peft" if _lora(job) else "transformers"
     meta["pipeline_tag"] = "text-generation"
     meta["tags"] = ["finetune-operator", training.stage, training.method]
-    uris = [source.uri for source in job.spec.dataset.sources]
+    uris = [source.uri for source in job.dataset.sources]
     hub = [uri.removeprefix("hf://").partition("@")[0] for uri in uris if uri.startswith("hf://")]
     if hub:
         meta["datasets"] = list(dict.fromkeys(hub))
@@ -75,7 +75,7 @@ def _results(log: Sequence[Mapping[str, Any]]) -> Table:
 
 def _settings(job: FineTuneJob) -> Table:
     """What someone needs to judge or repeat the training; the whole job is at the end of the card."""
-    training, dataset, spread = job.spec.training, job.spec.dataset, job.spec.distributed
+    training, dataset, spread = job.spec.training, job.dataset, job.spec.distributed
     world = spread.nodes * (spread.processes_per_node or 1)
     batch = training.per_device_train_batch_size * training.gradient_accumulation_steps * world
     length = f"{training.max_steps} steps" if training.max_steps > 0 else f"{training.num_train_epochs:g} epochs"
@@ -106,7 +106,7 @@ def _settings(job: FineTuneJob) -> Table:
 
 
 def _data(job: FineTuneJob, prepared: Prepared) -> str:
-    sources = [f"- `{source.uri}` ({source.format}, weight {source.weight:g})" for source in job.spec.dataset.sources]
+    sources = [f"- `{source.uri}` ({source.format}, weight {source.weight:g})" for source in job.dataset.sources]
     counts = [(_words(name), f"{value:,}") for name, value in prepared.counts.items() if _is_count(value)]
     warnings = [f"> {warning}" for warning in prepared.warnings]
     blocks = ["\n".join(sources), _table(("Data", "Count"), counts), "\n".join(warnings)]
@@ -118,7 +118,7 @@ def _loading(job: FineTuneJob, prepared: Prepared) -> str:
     lines = ["from transformers import AutoModelForCausalLM, AutoTokenizer", ""]
     if _lora(job):
         revision = f", revision={base.revision!r}" if base.revision else ""
-        file = job.spec.model.gguf_file  # Not base.gguf_file: prepare has turned it into a plain folder in its cache.
+        file = job.model.gguf_file  # Not base.gguf_file: prepare has turned it into a plain folder in its cache.
         gguf = f", gguf_file={file!r}" if file else ""
         lines.insert(0, "from peft import PeftModel")
         lines += [

@@ -18,7 +18,10 @@ FREE_TO_CHANGE: Mapping[str, str] = {
     "spec.distributed.rendezvousTimeoutSeconds": "is how long they wait for each other",
     "spec.distributed.nodes": "is compared as part of the world size",
     "spec.distributed.processesPerNode": "is compared as part of the world size",
-    "spec.trainer.env": "is for a closer look at a failing run",
+    "spec.trainer": "is where and how closely it runs",
+    "spec.resources": "is what each node gets",
+    "spec.podTemplate": "is where pods run",
+    "spec.model.tokenSecretRef": "is who may download the model",
     "spec.output": "decides what is written besides the training",
 }
 

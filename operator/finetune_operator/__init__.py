@@ -1,0 +1,1 @@
+"""The operator: makes FineTuneJobs happen on a Kubernetes cluster."""

@@ -1,0 +1,1 @@
+"""From a job to the manifests of one attempt: plain dicts from small functions."""

@@ -1,0 +1,210 @@
+"""The rights that the chart gives the operator are those that it uses, by the audit log of a real API server."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chart.rendered import Render
+from cluster.api import ApiError, Manifest
+from cluster.binaries import CONTROL_PLANE, binaries
+from cluster.control_plane import ControlPlane
+from cluster.eventually import eventually
+from cluster.kubelet import Kubelet
+from cluster.lacks import Lacking
+from cluster.namespaces import RESTRICTED
+from cluster.operator_process import operator_process
+
+SYSTEM, TEAM, OTHER = "finetune-system", "team-a", "team-b"
+#: Every request of a service account, reads too.
+POLICY = """\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: Metadata, userGroups: ["system:serviceaccounts"]}
+- {level: None}
+"""
+#: For an admission plugin that this API server does not run: OwnerReferencesPermissionEnforcement.
+UNSEEN = {("update", "finetunejobs/finalizers")}
+
+
+class Installed:
+    """The chart on a control plane of its own, and the operator at work with the rights of its service account."""
+
+    def __init__(self, plane: ControlPlane, objects: list[Manifest], log: Path) -> None:
+        self.api, self._audit = plane.api, plane.audit.path
+        for name in (SYSTEM, TEAM, OTHER):
+            self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": RESTRICTED}})
+        for manifest in objects:
+            self.api.apply(manifest)
+        eventually(self._served)
+        roles = [
+            each for each in objects if each["kind"] == "ClusterRole" and "aggregate-to" not in str(each["metadata"]["labels"])
+        ]
+        self.granted = {
+            (verb, resource) for role in roles for rule in role["rules"] for verb in rule["verbs"] for resource in rule["resources"]
+        }
+        (deployment,) = (each for each in objects if each["kind"] == "Deployment")
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        env = {each["name"]: each["value"] for each in container["env"] if not each["name"].endswith("HEALTH_PORT")}
+        self.operator = operator_process(plane.kubeconfig_of_service_account(SYSTEM, "finetune-operator"), log, env)
+
+    def _served(self) -> bool:
+        try:
+            return self.api.list("FineTuneJob") == []
+        except ApiError:  # The API server has not yet taken in its new kind.
+            return False
+
+    def requests(self) -> list[tuple[str, str, str, int]]:
+        """Of the operator: verb, resource, namespace, status. Discovery, which everybody may do, is left out."""
+        found = []
+        for line in self._audit.read_text().splitlines():
+            request = json.loads(line)
+            if "resource" in (target := request.get("objectRef", {})):
+                resource = target["resource"] + (f"/{target['subresource']}" if "subresource" in target else "")
+                found.append((request["verb"], resource, target.get("namespace", ""), request["responseStatus"]["code"]))
+        return found
+
+    def used(self) -> set[tuple[str, str]]:
+        """Verb and resource of every request."""
+        return {(verb, resource) for verb, resource, _, _ in self.requests()}
+
+    def phase(self, name: str) -> str:
+        """The job's phase, or nothing."""
+        found = self.api.find("FineTuneJob", TEAM, name) or {}
+        return str(found.get("status", {}).get("phase", ""))
+
+
+@pytest.fixture
+def installed(tmp_path: Path, render: Render) -> Iterator[Callable[..., Installed]]:
+    """Installs the chart with the values given."""
+    try:
+        programs = binaries(names=CONTROL_PLANE)
+    except Lacking as lacking:
+        pytest.fail(str(lacking)) if os.environ.get("CI") else pytest.skip(str(lacking))
+    folder = tmp_path / "control-plane"
+    folder.mkdir()
+    plane = ControlPlane(programs, folder)
+    plane.audit.policy.write_text(POLICY)
+    started: list[Installed] = []
+
+    def install(**values: Any) -> Installed:
+        made = Installed(plane, render(**values), tmp_path / "operator.log")
+        started.append(made)
+        made.operator.start()
+        return made
+
+    with plane:
+        yield install
+        for made in started:
+            made.operator.stop()
+
+
+def a_job(namespace: str = TEAM, **spec: Any) -> Manifest:
+    return {
+        "apiVersion": "finetune.dev/v1alpha1",
+        "kind": "FineTuneJob",
+        "metadata": {"name": "a", "namespace": namespace},
+        "spec": {
+            "model": {"source": "hf://owner/model", "tokenSecretRef": {"name": "hf"}},
+            "dataset": {"sources": [{"uri": "configmap://pairs/train.jsonl", "format": "alpaca"}]},
+            "output": {"volume": {"persistentVolumeClaim": {"claimName": "runs"}}},
+            "resources": {"requests": {"memory": "1Gi"}},
+            **spec,
+        },
+    }
+
+
+def inputs(namespace: str) -> list[Manifest]:
+    """What the job names."""
+    metadata = {"namespace": namespace}
+    claim = {"accessModes": ["ReadWriteMany"], "storageClassName": "", "resources": {"requests": {"storage": "1Gi"}}}
+    return [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hf", **metadata}, "stringData": {"token": "x"}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "pairs", **metadata}, "data": {"train.jsonl": "{}"}},
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "runs", **metadata}, "spec": claim},
+    ]
+
+
+@contextmanager
+def in_the_way(installed: Installed) -> Iterator[None]:
+    """Somebody else's Service and Job with the names of the job's own."""
+    pod = {"restartPolicy": "Never", "containers": [{"name": "x", "image": "x"}]}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "ftj-a"}, "spec": {"ports": [{"port": 80}]}}
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "a-0"},
+        "spec": {"suspend": True, "template": {"spec": pod}},
+    }
+    for manifest in (service, job):
+        manifest["metadata"]["namespace"] = TEAM
+        installed.api.create(manifest)
+    yield
+    for manifest in (service, job):
+        installed.api.delete(manifest["kind"], TEAM, manifest["metadata"]["name"])
+
+
+@contextmanager
+def busy(installed: Installed) -> Iterator[None]:
+    """Somebody else writes to the job all the time, so that the operator's own writes meet a later version."""
+    done = threading.Event()
+
+    def write() -> None:
+        for number in range(100_000):
+            if done.wait(0.03):
+                return
+            installed.api.patch("FineTuneJob", TEAM, "a", {"metadata": {"annotations": {"n": str(number)}}})
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_nothing_too_much_and_nothing_too_little(installed: Callable[..., Installed]):
+    """The whole life of a job: hindered, waiting for a volume, failed again and again, succeeded, cleaned up."""
+    here = installed()
+    kubelet = Kubelet(here.api, TEAM)
+    for manifest in inputs(TEAM):
+        here.api.create(manifest)
+    with in_the_way(here):
+        here.api.create(a_job(runPolicy={"ttlSecondsAfterFinished": 0, "maxRestarts": 3}))
+        eventually(lambda: {("get", "services"), ("get", "jobs")} <= here.used(), 20)
+    (pod,) = kubelet.wait_for_pods(1, seconds=20)
+    kubelet.waiting(pod, "ContainerCreating")
+    eventually(lambda: ("list", "events") in here.used(), 20)
+    with busy(here):
+        for attempt in range(3):
+            (pod,) = kubelet.wait_for_pods(1, f"a-{attempt}", seconds=20)
+            kubelet.fail(kubelet.run(pod), 75)
+        (pod,) = kubelet.wait_for_pods(1, "a-3", seconds=20)
+        kubelet.run(pod)
+        eventually(lambda: here.phase("a") == "Running", 20)
+    kubelet.succeed(*kubelet.wait_for_pods(1, "a-3"))
+    eventually(lambda: here.api.find("FineTuneJob", TEAM, "a") is None, 20)
+    assert here.used() == here.granted - UNSEEN
+    assert [request for request in here.requests() if request[3] == 403] == []
+
+
+def test_an_operator_of_some_namespaces_sees_no_others(installed: Callable[..., Installed]):
+    here = installed(namespaces=[TEAM])
+    for namespace in (OTHER, TEAM):
+        for manifest in inputs(namespace):
+            here.api.create(manifest)
+        here.api.create(a_job(namespace))
+    Kubelet(here.api, TEAM).wait_for_pods(1, seconds=20)
+    assert {(resource, namespace) for _, resource, namespace, _ in here.requests() if namespace != TEAM} == {("nodes", "")}
+    assert [request for request in here.requests() if request[3] == 403] == []
+    assert here.api.list("Job", OTHER) == []

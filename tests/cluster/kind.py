@@ -1,0 +1,47 @@
+"""Create and delete the nodes, with kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cluster.command import run, succeeds
+from cluster.docker import Docker
+
+NAME = "finetune"
+#: The engine's network that the nodes are on.
+NETWORK = "finetune"
+_READY_SECONDS = 90
+
+
+def create(docker: Docker, programs: Path, config: Path, kubeconfig: Path, node_image: str | None) -> None:
+    """Create the cluster of a kind configuration, replacing one of that name. `node_image`: another one than kind's own."""
+    remove(docker)
+    image = ["--image", node_image] if node_image else []
+    run(
+        [programs / "kind", "create", "cluster", "--name", NAME, "--config", config, "--kubeconfig", kubeconfig, *image],
+        env={**docker.environment, "KIND_EXPERIMENTAL_DOCKER_NETWORK": NETWORK},
+    )
+
+
+def remove(docker: Docker) -> None:
+    """Remove nodes, their volumes and their network, whatever state they are in."""
+    nodes = docker.run("ps", "--all", "--quiet", "--filter", f"label=io.x-k8s.kind.cluster={NAME}").split()
+    if nodes:
+        docker.run("rm", "--force", "--volumes", *nodes)
+    if NETWORK in docker.run("network", "ls", "--format", "{{.Name}}").split():
+        docker.run("network", "rm", NETWORK)
+
+
+def running(docker: Docker) -> list[str]:
+    """Names of the nodes that run."""
+    return docker.run("ps", "--format", "{{.Names}}", "--filter", f"label=io.x-k8s.kind.cluster={NAME}").split()
+
+
+def ready(programs: Path, kubeconfig: Path, nodes: Sequence[str]) -> bool:
+    """Wait, bounded, until the nodes are Ready and the cluster's own pods run. False when that does not come about."""
+    waiting = ["wait", "--for=condition=Ready", f"--timeout={_READY_SECONDS}s"]
+    kubectl: list[str | Path] = [programs / "kubectl", "--kubeconfig", kubeconfig, *waiting]
+    return succeeds([*kubectl, *(f"node/{name}" for name in nodes)]) and succeeds(
+        [*kubectl, "pod", "--all", "--namespace=kube-system"]
+    )

@@ -1,0 +1,21 @@
+"""One process at a time, with a lock that the kernel drops when its holder dies."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def locked(file: Path, log: Callable[[str], object]) -> Iterator[None]:
+    """Hold an exclusive lock on `file` (made if missing, never removed), waiting for another holder after saying so."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log(f"Waiting for another process that holds {file}")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,1 @@
+"""The operator from its chart, on the real cluster of two nodes."""

@@ -1,0 +1,81 @@
+"""The cluster with the operator on it, once for all tests of this folder; a namespace for each test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from kubernetes import client, config
+
+import cluster
+from cluster import images
+from cluster.lacks import Lacking
+
+from .jobs import put_inputs
+from .world import World, make_world
+
+ROOT = Path(__file__).parents[2]
+SYSTEM = "finetune-system"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The cluster, and a client for it. The operator is installed in the namespace SYSTEM."""
+
+    cluster: cluster.Cluster
+    api: client.ApiClient
+
+    def operator_pod(self) -> str:
+        """Name of the operator's pod that is not on its way out."""
+        found = client.CoreV1Api(self.api).list_namespaced_pod(SYSTEM, label_selector="app.kubernetes.io/name=finetune-operator")
+        (pod,) = [pod for pod in found.items if not pod.metadata.deletion_timestamp]
+        return str(pod.metadata.name)
+
+    def kill_operator(self) -> None:
+        """kill -9 of the operator's process, on its node; the kubelet starts it again."""
+        pod = client.CoreV1Api(self.api).read_namespaced_pod(self.operator_pod(), SYSTEM)
+        self.cluster.node_exec(pod.spec.node_name, ["pkill", "-KILL", "-f", "finetune_operator"])
+
+
+@pytest.fixture(scope="session")
+def installed() -> Installed:
+    """Cluster up, images built and loaded, chart installed."""
+    try:
+        made = cluster.up()
+        operator, trainer = images.operator_image(made), images.trainer_image(made)
+    except Lacking as lacking:
+        pytest.fail(str(lacking)) if os.environ.get("CI") else pytest.skip(str(lacking))
+    env = {**os.environ, "KUBECONFIG": str(made.kubeconfig)}
+    values = {"image": operator, "trainer.image": trainer, "progressSeconds": "2"}
+    sets = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
+    helm = [
+        made.binaries / "helm", "upgrade", "--install", "finetune-operator", ROOT / "helm" / "finetune-operator",
+        "--namespace", SYSTEM, "--create-namespace", *sets, "--wait", "--timeout", "3m",
+    ]  # fmt: skip
+    subprocess.run(helm, env=env, check=True)
+    return Installed(made, config.new_client_from_config(str(made.kubeconfig)))
+
+
+@pytest.fixture
+def world(installed: Installed, tiny_llama: Path) -> Iterator[World]:
+    """A namespace of its own, with the tiny model and its data on the volume."""
+    with make_world(installed.api, f"t-{uuid.uuid4().hex[:8]}", installed.cluster.shared) as made:
+        put_inputs(made.shared, tiny_llama)
+        yield made
+
+
+@pytest.fixture(scope="session")
+def undisturbed(installed: Installed, tiny_llama: Path) -> Iterator[World]:
+    """A namespace in which the job `calm` has run to its end without any disturbance."""
+    from .jobs import training
+
+    with make_world(installed.api, f"t-{uuid.uuid4().hex[:8]}", installed.cluster.shared) as made:
+        put_inputs(made.shared, tiny_llama)
+        made.apply(training("calm"))
+        made.until_phase("calm", "Succeeded")
+        yield made

@@ -1,0 +1,1 @@
+"""The shell of the operator, on a real control plane without nodes."""

@@ -1,0 +1,38 @@
+"""One operator on the control plane serves all these tests, each in a namespace of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cluster.api import Api
+from cluster.control_plane import ControlPlane
+from cluster.operator_process import operator_process
+from cluster.process import Process
+from shell.jobs import Submit, Submitted, claim, finetune_job
+
+
+@pytest.fixture(scope="session")
+def operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """The operator, running. In the audit log it is the user `operator`."""
+    log = tmp_path_factory.mktemp("operator") / "log"
+    process = operator_process(control_plane.kubeconfig_for("operator"), log, {"FINETUNE_OPERATOR_PROGRESS_SECONDS": "1"})
+    process.start()
+    yield process
+    process.kill()
+    crashes = [line for line in log.read_text().splitlines() if "operator itself" in line]
+    assert not crashes, crashes[0]
+
+
+@pytest.fixture
+def submit(operator: Process, api: Api, namespace: str) -> Submit:
+    """Create a job (see jobs.finetune_job) in the test's namespace, where there is a claim for its output."""
+    api.create(claim(namespace))
+
+    def create(name: str = "a", **parts: Any) -> Submitted:
+        api.create(finetune_job(namespace, name, **parts))
+        return Submitted(api, namespace, name)
+
+    return create
