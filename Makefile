@@ -14,10 +14,10 @@ DEV     := $(VENV)/.dev-$(WANTED)
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints/versions.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart lint test test-parity test-resume test-all bench-trainer crd clean
+.PHONY: help setup quickstart demo demo-down lint test test-e2e test-parity test-resume test-all bench-trainer bench-operator crd clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -40,6 +40,12 @@ setup: $(DEV) ## install everything into .venv (the other targets do it by thems
 quickstart: $(TRAINER) ## fine-tune a small chat model with two processes, then talk to it (about 8 minutes)
 	@$(BIN)/python examples/quickstart/quickstart.py
 
+demo: $(DEV) ## a cluster of two nodes, the operator, one job on both nodes, its result (about 15 minutes the first time)
+	@PYTHONPATH=tests:. $(BIN)/python examples/cluster/demo.py
+
+demo-down: $(DEV) ## take the cluster away again, with all that was started for it
+	@PYTHONPATH=tests:. $(BIN)/python -m cluster down
+
 lint: $(DEV) ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -47,10 +53,13 @@ lint: $(DEV) ## ruff, mypy --strict, import-linter
 	$(BIN)/lint-imports
 
 # Tests start many processes; more threads than that only get into each other's way.
-test test-parity test-resume test-all: export OMP_NUM_THREADS := 1
+test test-e2e test-parity test-resume test-all: export OMP_NUM_THREADS := 1
 
 test: lint ## lint and tests, without the two suites below
 	$(BIN)/pytest -m 'not parity and not resume'
+
+test-e2e: $(DEV) ## only the tests on the real two-node cluster
+	$(BIN)/pytest -m e2e
 
 test-parity: $(DEV) ## the same loss on 1, 2 and 4 ranks
 	$(BIN)/pytest -m parity
@@ -64,7 +73,10 @@ test-all: lint ## lint and all tests
 bench-trainer: $(TRAINER) ## speed and memory against a plain PyTorch loop (about 20 minutes)
 	@$(BIN)/python -m bench.trainer
 
-crd: $(TRAINER) ## write crds/ again from the API's models
+bench-operator: $(DEV) ## latency, API writes, CPU and memory of the operator against bare Jobs (about 15 minutes)
+	@PYTHONPATH=tests:. $(BIN)/python -m bench.operator
+
+crd: $(TRAINER) ## write crds/ and the chart's copy again from the API's models
 	$(BIN)/python -m finetune_api.crd
 
 clean: ## remove .venv, runs/ and caches

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,14 @@ from cluster.lacks import Lacking
 from cluster.namespaces import create_namespace, delete_namespace
 
 CRDS = Path(__file__).parents[1] / "crds"
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build the programs before the first test: the first time that takes minutes, and a test's fixtures have its time limit."""
+    needed = any("control_plane" in getattr(item, "fixturenames", ()) for item in session.items)
+    if needed and not session.config.option.collectonly:
+        with suppress(Lacking):  # The fixture says so.
+            binaries(names=CONTROL_PLANE)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import tiny
-from cluster_fixtures import api, control_plane, kubelet, namespace  # noqa: F401
+from cluster_fixtures import api, control_plane, kubelet, namespace, pytest_collection_finish  # noqa: F401
 from examples.quickstart import get_model, make_data
 
 

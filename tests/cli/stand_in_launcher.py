@@ -59,7 +59,9 @@ def leave(code: int) -> None:
 signal.signal(signal.SIGTERM, signal.SIG_IGN if step.get("deaf") else lambda *_: asked.set())
 print(f"node {node} of attempt {attempt} works", flush=True)
 contract = {
-    name: value for name, value in env.items() if name.startswith(("FINETUNE_", "PET_")) or name in ("RANK", "NNODES", "MARK")
+    name: value
+    for name, value in env.items()
+    if name.startswith(("FINETUNE_", "PET_")) or name in ("RANK", "NNODES", "MARK", "PATH")
 }
 record(started=time.monotonic(), env=contract)
 if "progress" in step:

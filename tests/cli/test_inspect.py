@@ -144,3 +144,13 @@ def test_what_is_wrong_is_said_without_a_traceback(
     result = inspect(folder, rows, *options)
     assert (result.exit_code, words in result.output) == (1, True), result.output
     assert "Traceback" not in result.output
+
+
+def test_a_job_with_its_own_trainer_has_nothing_to_look_at(folder: Path):
+    spec = {"trainer": {"command": ["torchrun", "train.py"]}}
+    job = {"apiVersion": "finetune.dev/v1alpha1", "kind": "FineTuneJob", "metadata": {"name": "x"}, "spec": spec}
+    (folder / "job.yaml").write_text(yaml.safe_dump(job))
+    for command in (["inspect"], ["chat", "--once", "Hello?"]):
+        result = CliRunner().invoke(app, [command[0], str(folder / "job.yaml"), *command[1:]])
+        assert result.exit_code == 1
+        assert "This job brings its own trainer (spec.trainer.command), and does not name a model." in result.output

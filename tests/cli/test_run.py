@@ -283,6 +283,39 @@ def test_fresh_needs_consent_and_keeps_other_peoples_files(bench: Bench) -> None
     assert [path.name for path in (bench.output / "logs").iterdir()] == ["attempt-0"]
 
 
+def test_what_only_a_cluster_can_do_is_refused_before_anything_starts(bench: Bench) -> None:
+    secret = {"secretKeyRef": {"name": "hf"}}
+    env = [{"name": "A", "value": "b"}, {"name": "HUB", "valueFrom": secret}, {"name": "HOME", "valueFrom": secret}]
+    trainer = {"image": "a/b", "command": ["torchrun", "train.py"], "env": env}
+    job = write_job(bench.folder, runPolicy={"suspend": True}, trainer=trainer)
+    refused = last_json(bench.cli({"*": {"*": {}}}, job=job))
+    assert (refused["exitCode"], refused["reason"]) == (2, "ClusterOnly")
+    assert refused["message"].splitlines() == [
+        "Some of this job needs a cluster:",
+        "  spec.runPolicy.suspend: a suspended job does not start. Here: --set spec.runPolicy.suspend=false",
+        "  spec.trainer.command: another trainer, in a container. Here: start it yourself",
+        "  spec.trainer.image: a container image. Here: --set spec.trainer.image= for what is installed",
+        "  spec.trainer.env[1].valueFrom: the Secret hf. Here: export HUB in this shell",
+        "On a cluster: kubectl apply -f FILE.",
+    ]
+    assert not bench.output.exists()
+
+
+def test_what_is_only_about_pods_does_no_harm(bench: Bench) -> None:
+    """And a variable that a cluster takes from a Secret comes from the shell."""
+    pods = {
+        "model": {"source": "file://model", "tokenSecretRef": {"name": "hf"}},
+        "resources": {"limits": {"nvidia.com/gpu": 8, "memory": "900Gi"}},
+        "podTemplate": {"spec": {"nodeSelector": {"gpu": "a100"}}},
+        "output": {"volume": {"persistentVolumeClaim": {"claimName": "runs"}}, "path": "there"},
+        "runPolicy": {"ttlSecondsAfterFinished": 1},
+        "trainer": {"env": [{"name": "PATH", "valueFrom": {"secretKeyRef": {"name": "path"}}}, {"name": "MARK", "value": "seen"}]},
+    }
+    assert last_json(bench.cli({"*": {"*": {}}}, job=write_job(bench.folder, **pods)))["state"] == "done"
+    (env,) = [line["env"] for line in bench.seen() if "env" in line]
+    assert (env["MARK"], env["PATH"]) == ("seen", os.environ["PATH"])
+
+
 def test_every_problem_of_the_mounts_is_told_at_once(bench: Bench, tmp_path: Path) -> None:
     sources = [{"uri": "pvc://data/a.jsonl", "format": "alpaca"}, {"uri": "configmap://extra/b.jsonl", "format": "alpaca"}]
     job = a_job(tmp_path, model={"source": "pvc://models/tiny"}, dataset={"sources": sources})

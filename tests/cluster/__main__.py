@@ -8,7 +8,7 @@ import time
 
 from cluster import images
 from cluster.engine import engine_state
-from cluster.folders import cache, state
+from cluster.folders import cache, delete_cached, state
 from cluster.lacks import Lacking
 from cluster.lifecycle import GIVEN, Cluster, down, up
 from cluster.prepared import engine as prepared_engine
@@ -39,6 +39,7 @@ def main() -> int:
     commands.add_parser("images", help="up, then build this checkout's images and load them")
     commands.add_parser("status", help="say what is there")
     commands.add_parser("down", help="remove the cluster and all that was started for it; what is cached stays")
+    commands.add_parser("clean", help="down, then delete all that is cached (about 12 GB)")
     command = parser.parse_args().command
     try:
         if command == "up":
@@ -51,6 +52,8 @@ def main() -> int:
             print(_status())
         else:
             down(_progress)
+            if command == "clean":
+                delete_cached()
     except Lacking as lacking:
         print(lacking, file=sys.stderr)
         return 2

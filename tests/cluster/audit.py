@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,8 @@ rules:
 - {level: None, verbs: [get, list, watch]}
 - {level: Metadata}
 """
+#: In bytes, and more than any line has.
+_LONGEST_LINE = 2**16
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,12 @@ class AuditLog:
 
     def here(self) -> int:
         """The present end of the log: a point to read from."""
-        return self.path.stat().st_size if self.path.exists() else 0
+        if not self.path.exists():
+            return 0
+        with self.path.open("rb") as log:
+            start = max(0, log.seek(0, os.SEEK_END) - _LONGEST_LINE)
+            log.seek(start)
+            return start + log.read().rfind(b"\n") + 1  # What follows is being written.
 
     def writes(self, since: int = 0) -> list[Write]:
         """Writes after the point `since`, in the order in which they were answered."""

@@ -15,7 +15,7 @@ from cluster.prepared import engine as prepared
 def engine(log: Callable[[str], object]) -> Docker:
     """An engine that answers. Raises Lacking where there is none and none can be prepared."""
     if succeeds(["docker", "info"]):
-        return Docker(dict(os.environ), prepared=False)
+        return Docker({**os.environ, "DOCKER_BUILDKIT": "1"}, prepared=False)
     folder = engine_state()
     if not prepared.runs(folder):
         log("No Docker engine answers (`docker info`): starting one in namespaces of its own")

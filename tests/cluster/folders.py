@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 
@@ -17,3 +18,10 @@ def cache() -> Path:
 def state() -> Path:
     """The folder of what belongs to the cluster that is up: gone when it is down."""
     return cache() / "state"
+
+
+def delete_cached() -> None:
+    """Delete all that this package has ever cached. Other things in the folder stay."""
+    for pattern in ("binaries-*", "contexts", "debian", "engine", "image-store-*"):
+        for folder in cache().glob(pattern):
+            shutil.rmtree(folder)

@@ -77,9 +77,22 @@ def trainer_image(cluster: Cluster) -> str:
     return _in_cluster(TRAINER, cluster)
 
 
+def dependencies_name(image: Image, base: str | None, root: Path = ROOT) -> str:
+    """NAME:TAG of the stage `dependencies`, by what decides it in the checkout `root`."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"][image.extra]]
+    wheels = [f"{wheel.name} {wheel.stat().st_size}" for wheel in _wheels(image)]
+    return f"{image.name}-dependencies:{digest([base or '', root / image.dockerfile, root / _CONSTRAINTS, *wanted, *wheels])}"
+
+
+def image_name(image: Image, base: str | None, root: Path = ROOT) -> str:
+    """NAME:TAG of the whole image, by what decides it in the checkout `root`."""
+    return f"{image.name}:{digest([dependencies_name(image, base, root), *(root / package for package in image.packages)])}"
+
+
 def dependencies(image: Image, docker: Docker, base: str | None, log: Callable[[str], object]) -> str:
     """The image without the project's code, built unless the engine has it. `base`: a Debian with Python, if not the public one."""
-    tag = f"{image.name}-dependencies:{digest(_dependency_parts(image, base))}"
+    tag = dependencies_name(image, base)
     if not docker.has(tag):
         log(f"Building {tag} (once; 1 to 3 minutes)")
         if image.takes_wheels and not _wheels(image):
@@ -90,7 +103,7 @@ def dependencies(image: Image, docker: Docker, base: str | None, log: Callable[[
 
 def build(image: Image, docker: Docker, base: str | None, log: Callable[[str], object]) -> str:
     """The whole image, built unless the engine has it. Returns NAME:TAG."""
-    tag = f"{image.name}:{digest([*_dependency_parts(image, base), *(ROOT / package for package in image.packages)])}"
+    tag = image_name(image, base)
     if not docker.has(tag):
         dependencies(image, docker, base, log)
         log(f"Building {tag}")
@@ -111,14 +124,6 @@ def _in_cluster(image: Image, cluster: Cluster) -> str:
     return tag
 
 
-def _dependency_parts(image: Image, base: str | None) -> list[str | Path]:
-    """All that decides what the stage `dependencies` is."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"][image.extra]]
-    wheels = [f"{wheel.name} {wheel.stat().st_size}" for wheel in _wheels(image)]
-    return [base or "", ROOT / image.dockerfile, ROOT / _CONSTRAINTS, *wanted, *wheels]
-
-
 def _wheels(image: Image) -> list[Path]:
     """Wheels from the local folders of PIP_FIND_LINKS."""
     folders = [Path(place) for place in os.environ.get("PIP_FIND_LINKS", "").split()] if image.takes_wheels else []
@@ -129,7 +134,7 @@ def _build(image: Image, docker: Docker, base: str | None, tag: str, log: Callab
     arguments: Mapping[str, str] = {"BASE": base} if base else {}
     # Always the same folder: an engine then asks only for files that have changed.
     folder = cache() / "contexts" / image.name
-    with locked(folder.with_suffix(".lock"), log), tempfile.TemporaryDirectory(dir=folder.parent, prefix="pip-") as settings:
+    with locked(folder.with_suffix(".lock"), log), tempfile.TemporaryDirectory() as settings:
         _fill_context(image, folder)
         secrets = pip_secrets(Path(settings))
         docker.build(tag, folder, dockerfile=ROOT / image.dockerfile, target=target, arguments=arguments, secrets=secrets)

@@ -11,12 +11,12 @@ from cluster.docker import Docker
 NAME = "finetune"
 #: The engine's network that the nodes are on.
 NETWORK = "finetune"
+_OURS = f"label=io.x-k8s.kind.cluster={NAME}"
 _READY_SECONDS = 90
 
 
 def create(docker: Docker, programs: Path, config: Path, kubeconfig: Path, node_image: str | None) -> None:
-    """Create the cluster of a kind configuration, replacing one of that name. `node_image`: another one than kind's own."""
-    remove(docker)
+    """Create the cluster of a kind configuration. `node_image`: another one than kind's own."""
     image = ["--image", node_image] if node_image else []
     run(
         [programs / "kind", "create", "cluster", "--name", NAME, "--config", config, "--kubeconfig", kubeconfig, *image],
@@ -24,9 +24,14 @@ def create(docker: Docker, programs: Path, config: Path, kubeconfig: Path, node_
     )
 
 
+def exists(docker: Docker) -> bool:
+    """Whether there is any node of that name, also one that does not run."""
+    return bool(_containers(docker))
+
+
 def remove(docker: Docker) -> None:
     """Remove nodes, their volumes and their network, whatever state they are in."""
-    nodes = docker.run("ps", "--all", "--quiet", "--filter", f"label=io.x-k8s.kind.cluster={NAME}").split()
+    nodes = _containers(docker)
     if nodes:
         docker.run("rm", "--force", "--volumes", *nodes)
     if NETWORK in docker.run("network", "ls", "--format", "{{.Name}}").split():
@@ -35,7 +40,7 @@ def remove(docker: Docker) -> None:
 
 def running(docker: Docker) -> list[str]:
     """Names of the nodes that run."""
-    return docker.run("ps", "--format", "{{.Names}}", "--filter", f"label=io.x-k8s.kind.cluster={NAME}").split()
+    return docker.run("ps", "--format", "{{.Names}}", "--filter", _OURS).split()
 
 
 def ready(programs: Path, kubeconfig: Path, nodes: Sequence[str]) -> bool:
@@ -45,3 +50,7 @@ def ready(programs: Path, kubeconfig: Path, nodes: Sequence[str]) -> bool:
     return succeeds([*kubectl, *(f"node/{name}" for name in nodes)]) and succeeds(
         [*kubectl, "pod", "--all", "--namespace=kube-system"]
     )
+
+
+def _containers(docker: Docker) -> list[str]:
+    return docker.run("ps", "--all", "--quiet", "--filter", _OURS).split()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,11 @@ def with_shared(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return {**config, "nodes": nodes}
 
 
-def with_image_stores(config: Mapping[str, Any], folders: Mapping[str, Path]) -> dict[str, Any]:
-    """The configuration with a host folder for the images of each node. `folders` has one by name of the node."""
+def with_mounts(config: Mapping[str, Any], mounts: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """The configuration with more folders of the host in its nodes. `mounts` has kind's extraMounts by name of the node."""
     nodes = []
     for name, node in zip(node_names(config), config["nodes"], strict=True):
-        store = {"hostPath": str(folders[name]), "containerPath": "/var/lib/containerd"}
-        nodes.append({**node, "extraMounts": [*node.get("extraMounts", []), store]})
+        nodes.append({**node, "extraMounts": [*node.get("extraMounts", []), *mounts[name]]})
     return {**config, "nodes": nodes}
 
 

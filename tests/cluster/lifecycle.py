@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,8 @@ from cluster.folders import cache, state
 from cluster.lacks import Lacking
 from cluster.locked import locked
 from cluster.prepared import engine as prepared_engine
-from cluster.prepared import image_store
-from cluster.prepared.debian import debian
-from cluster.prepared.node_image import component_images, components_content, node_image
-from cluster.prepared.place import place
+from cluster.prepared import nodes as prepared_nodes
+from cluster.prepared.node_image import node_image_name
 
 Log = Callable[[str], object]
 #: Names the kubeconfig of another cluster, to be used instead of one of our own.
@@ -75,8 +73,8 @@ class Cluster:
 def up(log: Log = print) -> Cluster:
     """Make the cluster of kind-config.yaml, or find it as it was left.
 
-    Takes 25 s when all is cached, a second or two when it is up, and about 12 minutes the first time on a machine without engine
-    and registry. Raises Lacking where this machine cannot have one.
+    Takes half a minute when all is cached, a second or two when it is up, and about 12 minutes the first time on a machine without
+    engine and registry. Raises Lacking where this machine cannot have one.
     """
     given = os.environ.get(GIVEN)
     if given:
@@ -84,8 +82,22 @@ def up(log: Log = print) -> Cluster:
         return Cluster(Path(given).resolve(), shared, binaries(log, ("kubectl", "helm")), log=log)
     with locked(cache() / "state.lock", log):
         docker = engine(log)
-        programs = binaries(log)
-        return (_up_prepared if docker.prepared else _up)(docker, programs, log)
+        config = kind_config.with_shared(kind_config.read(), _shared_folder())
+        if docker.prepared:
+            config = prepared_nodes.configured(config, engine_state())
+        cluster = Cluster(
+            kubeconfig=state() / "kubeconfig",
+            shared=_shared_folder(),
+            binaries=binaries(names=()),
+            nodes=tuple(kind_config.node_names(config)),
+            docker=docker,
+            base=prepared_nodes.BASE if docker.prepared else None,
+            log=log,
+        )
+        image = node_image_name(prepared_nodes.BASE) if docker.prepared else None
+        if not _is_up(cluster, docker, config, image):
+            _make(cluster, docker, config, image)
+        return cluster
 
 
 def down(log: Log = print) -> None:
@@ -93,68 +105,50 @@ def down(log: Log = print) -> None:
     with locked(cache() / "state.lock", log):
         if not state().exists():
             return
-        kind.remove(engine(log))
+        if _record().exists():
+            kind.remove(engine(log))
         prepared_engine.down(engine_state())
         shutil.rmtree(state())
 
 
-def _up(docker: Docker, programs: Path, log: Log) -> Cluster:
-    """With the user's engine: kind and its node image as they are."""
-    shared = _shared_folder()
-    config = kind_config.with_shared(kind_config.read(), shared)
-    cluster = Cluster(state() / "kubeconfig", shared, programs, tuple(kind_config.node_names(config)), docker, None, log)
-    _ensure(cluster, config, None, lambda: None)
-    for image in (images.OPERATOR, images.TRAINER):
-        cluster.load(images.dependencies(image, docker, None, log))
-    return cluster
+def _is_up(cluster: Cluster, docker: Docker, config: Mapping[str, Any], image: str | None) -> bool:
+    """Whether the cluster was made like this, and gets ready within a minute or two."""
+    if not _record().exists() or json.loads(_record().read_text()) != _made_of(config, image):
+        return False
+    if sorted(kind.running(docker)) != sorted(cluster.nodes):
+        return False
+    return kind.ready(cluster.binaries, cluster.kubeconfig, cluster.nodes)
 
 
-def _up_prepared(docker: Docker, programs: Path, log: Log) -> Cluster:
-    """With an engine that was prepared: node image and image store of our own."""
-    base = debian(docker, cache(), log)
-    image = node_image(docker, programs, base, log)
-    shared = _shared_folder()
-    committed = kind_config.read()
-    names = kind_config.node_names(committed)
-    stores = {name: state() / "nodes" / name for name in names}
-    config = kind_config.with_image_stores(kind_config.with_shared(committed, shared), stores)
-    config = kind_config.with_api_server(config, place(engine_state()).inside)
-    cluster = Cluster(state() / "kubeconfig", shared, programs, tuple(names), docker, base, log)
-
-    def prepare_stores() -> None:
-        store = cache() / f"image-store-{components_content(base)}"
-        held = component_images(docker, programs, base, log)
-        held += [images.dependencies(each, docker, base, log) for each in (images.OPERATOR, images.TRAINER)]
-        image_store.fill(docker, store, image, held, log)
-        for folder in stores.values():
-            image_store.copy(store, folder)
-
-    _ensure(cluster, config, image, prepare_stores)
-    return cluster
-
-
-def _ensure(cluster: Cluster, config: dict[str, Any], image: str | None, prepare: Callable[[], None]) -> None:
-    """Create the cluster unless it is there, made the same way, and ready."""
-    assert cluster.docker is not None
-    record = state() / "cluster.json"
-    made_of = {"nodes": list(cluster.nodes), "of": digest([yaml.safe_dump(config), image or ""])}
-    if (
-        record.exists()
-        and json.loads(record.read_text()) == made_of
-        and sorted(kind.running(cluster.docker)) == sorted(cluster.nodes)
-    ):
-        if kind.ready(cluster.binaries, cluster.kubeconfig, cluster.nodes):
-            return
-        cluster.log("The cluster does not get ready: making it anew")
-    kind.remove(cluster.docker)
-    record.unlink(missing_ok=True)
-    prepare()
-    cluster.log("Creating the cluster (kind, 3 nodes; 25 s)")
+def _make(cluster: Cluster, docker: Docker, config: Mapping[str, Any], image: str | None) -> None:
+    if kind.exists(docker):
+        if not _record().exists() and not docker.prepared:
+            raise Lacking(
+                f"There is a kind cluster named {kind.NAME} that was made by other means; `kind delete cluster --name {kind.NAME}`"
+            )
+        cluster.log("Removing what is left of the cluster")
+        kind.remove(docker)
+    if docker.prepared:
+        prepared_nodes.prepare(config, docker, cluster.log)
+    else:
+        binaries(cluster.log)
+    cluster.log("Creating the cluster (kind, 3 nodes; half a minute)")
+    _record().write_text(json.dumps(_made_of(config, image)))
     (state() / "kind.yaml").write_text(yaml.safe_dump(config))
-    kind.create(cluster.docker, cluster.binaries, state() / "kind.yaml", cluster.kubeconfig, image)
+    kind.create(docker, cluster.binaries, state() / "kind.yaml", cluster.kubeconfig, image)
     if not kind.ready(cluster.binaries, cluster.kubeconfig, cluster.nodes):
-        raise TimeoutError("The nodes do not get Ready")
-    record.write_text(json.dumps(made_of))
+        raise TimeoutError("The nodes do not get ready")
+    for each in (images.OPERATOR, images.TRAINER):
+        cluster.load(images.dependencies(each, docker, cluster.base, cluster.log))
+
+
+def _record() -> Path:
+    """What the cluster was made of: there from its first container to its last."""
+    return state() / "cluster.json"
+
+
+def _made_of(config: Mapping[str, Any], image: str | None) -> dict[str, str]:
+    return {"digest": digest([yaml.safe_dump(config), image or ""])}
 
 
 def _shared_folder() -> Path:

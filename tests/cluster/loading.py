@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import subprocess
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from cluster.command import CommandError, run
+from cluster.command import CommandError, run, run_bytes
 from cluster.docker import Docker
 from cluster.kind import NAME
 
@@ -101,19 +100,14 @@ def _folder_of(docker: Docker, image: str, folder: str) -> bytes:
     """A folder of an image, as a tar file with paths from the root."""
     container = docker.run("create", image).strip()
     try:
-        copied = subprocess.run(["docker", "cp", f"{container}:{folder}", "-"], capture_output=True, env=dict(docker.environment))
+        return run_bytes(["docker", "cp", f"{container}:{folder}", "-"], env=docker.environment)
     finally:
         docker.run("rm", "--force", container)
-    if copied.returncode:
-        raise CommandError(f"docker cp: {copied.stderr.decode().strip()}")
-    return copied.stdout
 
 
 def _import(docker: Docker, node: str, archive: bytes) -> None:
     argv = ["docker", "exec", "--interactive", node, *_CTR, "images", "import", "--all-platforms", "-"]
-    done = subprocess.run(argv, input=archive, capture_output=True, env=dict(docker.environment))
-    if done.returncode:
-        raise CommandError(f"{node} refuses an image: {done.stderr.decode().strip()[-500:]}")
+    run_bytes(argv, env=docker.environment, stdin=archive)
 
 
 def _add_blob(archive: tarfile.TarFile, content: bytes, media_type: str) -> dict[str, Any]:

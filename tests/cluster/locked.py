@@ -1,4 +1,4 @@
-"""One process at a time, with a lock that the kernel drops when its holder dies."""
+"""One process at a time, with a lock that the kernel drops when its holder dies, and with it the commands that it was running."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_held: set[int] = set()
+
+
+def held() -> tuple[int, ...]:
+    """File descriptors of the locks that this process holds. A command that gets them keeps the locks for as long as it runs."""
+    return tuple(_held)
 
 
 @contextmanager
@@ -18,4 +25,8 @@ def locked(file: Path, log: Callable[[str], object]) -> Iterator[None]:
         except BlockingIOError:
             log(f"Waiting for another process that holds {file}")
             fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        _held.add(handle.fileno())
+        try:
+            yield
+        finally:
+            _held.discard(handle.fileno())

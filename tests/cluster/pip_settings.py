@@ -34,9 +34,9 @@ def pip_secrets(folder: Path) -> dict[str, Path]:
 
 
 def parse(listed: str) -> dict[str, str]:
-    """What `pip config list` says, as far as a build needs it; later lines (the environment's) win."""
+    """What `pip config list` says, as far as a build needs it. As for pip, the environment comes before files."""
     settings = {}
-    for line in listed.splitlines():
+    for line in sorted(listed.splitlines(), key=lambda line: line.startswith(":env:")):
         name, _, value = line.partition("=")
         key = name.rpartition(".")[2]
         if key in _WANTED:

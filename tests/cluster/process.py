@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,7 +35,7 @@ class Process:
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it; it must not run already."""
+        """Start it. Raises RuntimeError if it runs already."""
         if self.running:
             raise RuntimeError(f"{self.argv[0]} runs already")
         with self.log.open("ab") as output:
@@ -48,6 +49,9 @@ class Process:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             ).result()
+        # Until then nothing would end it with the suite.
+        while self.running and Path(f"/proc/{self.pid}/comm").read_text() == "setpriv\n":
+            time.sleep(0.001)
 
     @property
     def pid(self) -> int:

@@ -6,24 +6,27 @@ from dataclasses import replace
 from typing import Any
 
 from finetune_api.contract import Progress, TerminationMessage
+from finetune_api.spec import RunPolicy
 from finetune_api.status import FineTuneJobStatus
 from finetune_operator.core import observe
-from finetune_operator.core.model import Attempt, Claim, Config, Exit, Job, Manifest, Observed, Pod, References, Trouble
+from finetune_operator.core.model import Attempt, Claim, Config, Exit, Job, Manifest, Observed, Plan, Pod, References, Trouble
 from finetune_operator.core.plan import plan
-from finetune_operator.core.model import Plan
 from finetune_operator.core.times import rfc3339
 
 #: The moment at which all jobs of these tests were created.
 START = 1_700_000_000.0
 NAME = "qwen3-sft"
 UID = "11111111-0000-0000-0000-000000000000"
+_POLICY = {field.alias for field in RunPolicy.model_fields.values()}
 CONFIG = Config(trainer_image="example.com/trainer:1", progress_seconds=30.0)
 EVERYTHING = References(claims={"runs": Claim(("ReadWriteMany",))})
 
 
 def raw_job(name: str = NAME, nodes: int = 2, uid: str = UID, **spec: Any) -> Manifest:
     """A FineTuneJob as the API server has it; run policy fields may be given by name, for example suspend=True."""
-    policy = {key: spec.pop(key) for key in list(spec) if key not in ("model", "dataset", "output", "podTemplate", "trainer", "resources")}
+    policy = {
+        key: spec.pop(key) for key in list(spec) if key not in ("model", "dataset", "output", "podTemplate", "trainer", "resources")
+    }
     return {
         "apiVersion": "finetune.dev/v1alpha1",
         "kind": "FineTuneJob",
@@ -53,7 +56,13 @@ def job(status: FineTuneJobStatus | None = None, **spec: Any) -> Job:
 
 
 def _pod(rank: int, attempt: int, **changes: Any) -> Pod:
-    values = {"name": f"{NAME}-{attempt}-{rank}-abcde", "uid": f"pod-{attempt}-{rank}", "rank": rank, "created_at": START, "node": f"worker-{rank}"}
+    values = {
+        "name": f"{NAME}-{attempt}-{rank}-abcde",
+        "uid": f"pod-{attempt}-{rank}",
+        "rank": rank,
+        "created_at": START,
+        "node": f"worker-{rank}",
+    }
     return Pod(**{**values, **changes})
 
 
@@ -71,14 +80,25 @@ def succeeded(rank: int, attempt: int = 0, progress: Progress | None = None) -> 
 
 
 def failed(
-    rank: int, code: int, says: str | None = None, at: float = 100, attempt: int = 0, kubelet: str = "Error", log: str = "", **changes: Any
+    rank: int,
+    code: int,
+    says: str | None = None,
+    at: float = 100,
+    attempt: int = 0,
+    kubelet: str = "Error",
+    log: str = "",
+    **changes: Any,
 ) -> Pod:
     """A pod whose container left with `code`, `at` seconds after the start.
 
     Args:
         says: reason in its termination message; None: it left without a word.
     """
-    message = None if says is None else TerminationMessage(exit_code=code, reason=says, message=f"Rank {rank * 8}: {says}.", rank=rank * 8)
+    message = (
+        None
+        if says is None
+        else TerminationMessage(exit_code=code, reason=says, message=f"Rank {rank * 8}: {says}.", rank=rank * 8)
+    )
     return _pod(rank, attempt, phase="Failed", **{"exit": Exit(code, kubelet, message, START + at, log), **changes})
 
 

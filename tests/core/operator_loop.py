@@ -1,4 +1,7 @@
-"""The operator's shell, reduced to what can go wrong in it: a cache that is late, actions and writes that get lost, restarts."""
+"""The operator's shell, reduced to what can go wrong in it: a cache that is late, actions and writes that get lost, restarts.
+
+Its own writes are in the cache at once, as in the real one.
+"""
 
 from __future__ import annotations
 
@@ -48,15 +51,19 @@ class OperatorLoop:
         """The next events of a watch."""
         for uid, raw in self.cluster.log[kind][self._position[kind] :][:count]:
             self._position[kind] += 1
-            last = self._cache[kind].pop(uid, None)
-            if raw is not None:
+            last = self._cache[kind].get(uid)
+            if raw is None:
+                self._cache[kind].pop(uid, None)
+                if kind == "Pod" and last is not None:
+                    self._gone[uid] = last
+            elif last is None or _version(last) < _version(raw):
                 self._cache[kind][uid] = raw
-            elif kind == "Pod" and last is not None:
-                self._gone[uid] = last
 
-    def catch_up(self) -> None:
+    def catch_up(self, late: Kind | None = None) -> None:
+        """All watches deliver everything, but perhaps one."""
         for kind in KINDS:
-            self.deliver(kind)
+            if kind != late:
+                self.deliver(kind)
 
     def plan(self) -> tuple[Job, Plan] | None:
         """What it would do, None when it knows of no job."""
@@ -78,13 +85,14 @@ class OperatorLoop:
     def reconcile(self, mishap: Mishap = "nothing") -> Plan | None:
         """Plan and carry it out."""
         made = self.plan()
-        if made is None or mishap == "dies before acting":
-            self.restart() if mishap == "dies before acting" else None
+        if mishap == "dies before acting":
+            self.restart()
+            return None
+        if made is None:
             return None
         job, planned = made
         for action in planned.actions:
-            if not self._do(action):
-                return planned
+            self._do(action)
             if mishap == "dies while acting":
                 self.restart()
                 return planned
@@ -108,41 +116,46 @@ class OperatorLoop:
             return
         raw = copy.deepcopy(current[0])
         raw["status"] = _merge(raw.get("status", {}), patch["status"])
-        self.cluster.put("FineTuneJob", raw)
+        self._put("FineTuneJob", raw)
 
-    def _do(self, action: Action) -> bool:
-        """Whether it went well."""
+    def _put(self, kind: Kind, raw: Manifest) -> None:
+        written = self.cluster.put(kind, raw)
+        self._cache[kind][written["metadata"]["uid"]] = written
+
+    def _do(self, action: Action) -> None:
         cluster = self.cluster
         if isinstance(action, Create):
-            return all([self._create(manifest) for manifest in action.manifests])
+            for manifest in action.manifests:
+                self._create(manifest)
+            return
         if isinstance(action, DeleteSelf):
-            for kind in KINDS:
+            for kind in ("FineTuneJob", "Job"):
                 for raw in cluster.all(kind):
-                    cluster.drop(kind, raw["metadata"]["name"]) if kind != "Pod" else None
-            return True
+                    cluster.drop(kind, raw["metadata"]["name"])
+            return
         found = cluster.objects.get(("Job", action.name))
         if found is None or found["metadata"]["uid"] != action.uid:
-            return True
+            return
         if isinstance(action, DeleteAttempt):
             cluster.delete_job(action.name)
-            return True
+            return
         job = copy.deepcopy(found)
         if isinstance(action, Stop):
             job["spec"]["suspend"] = True
             job["metadata"]["annotations"][ANNOTATION_STOPPED] = action.reason
         if isinstance(action, Nudge):
             job["spec"]["ttlSecondsAfterFinished"] = NUDGE_TTL_SECONDS + action.count
-        cluster.put("Job", job)
-        return True
+        self._put("Job", job)
 
-    def _create(self, manifest: Manifest) -> bool:
-        if manifest["kind"] != "Job":
-            return True
+    def _create(self, manifest: Manifest) -> None:
         name = manifest["metadata"]["name"]
-        if ("Job", name) not in self.cluster.objects:
-            self.cluster.put("Job", copy.deepcopy(manifest))
+        if manifest["kind"] == "Job" and ("Job", name) not in self.cluster.objects:
+            self._put("Job", copy.deepcopy(manifest))
             self.created.append(name)
-        return True
+
+
+def _version(raw: Manifest) -> int:
+    return int(raw["metadata"]["resourceVersion"])
 
 
 def _merge(old: Manifest, patch: Manifest) -> Manifest:

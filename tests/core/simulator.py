@@ -28,6 +28,7 @@ class Process:
     """The trainer in a pod."""
 
     attempt: str
+    rank: int
     state: Literal["waiting", "running", "ended"] = "waiting"
     code: int = 0
     says: str | None = None
@@ -78,14 +79,14 @@ class Cluster:
     def pods_of(self, job: Manifest) -> list[Manifest]:
         return [pod for pod in self.all("Pod") if _owner(pod) == job["metadata"]["uid"]]
 
-    def running_attempts(self) -> set[str]:
-        """Names of attempts of which a process runs."""
-        return {process.attempt for process in self.processes.values() if process.state == "running"}
+    def running(self) -> list[tuple[str, int]]:
+        """Attempt and rank of each process that runs."""
+        return [(process.attempt, process.rank) for process in self.processes.values() if process.state == "running"]
 
     # --- Job controller
 
     def sync(self, name: str, stale: bool = False) -> None:
-        """One look of the Job controller at a Job; stale: with the spec as it saw it last, so that its status writes are refused."""
+        """One look of the Job controller at a Job; stale: at the spec that it saw last, so that its status writes are refused."""
         job = self.get("Job", name)
         if not stale:
             self._seen_by_controller[name] = job
@@ -130,10 +131,12 @@ class Cluster:
                 "namespace": job["metadata"]["namespace"],
                 "labels": dict(job["spec"]["template"]["metadata"]["labels"]),
                 "annotations": {COMPLETION_INDEX: str(rank)},
-                "ownerReferences": [{"kind": "Job", "name": job["metadata"]["name"], "uid": job["metadata"]["uid"], "controller": True}],
+                "ownerReferences": [
+                    {"kind": "Job", "name": job["metadata"]["name"], "uid": job["metadata"]["uid"], "controller": True}
+                ],
             }
             pod = self.put("Pod", {"metadata": metadata, "spec": {"nodeName": f"worker-{rank}"}, "status": {"phase": "Pending"}})
-            self.processes[pod["metadata"]["uid"]] = Process(job["metadata"]["name"])
+            self.processes[pod["metadata"]["uid"]] = Process(job["metadata"]["name"], rank)
 
     def _delete_pods(self, pods: list[Manifest]) -> None:
         for pod in pods:
@@ -218,7 +221,9 @@ class Cluster:
 
 
 def _ended(process: Process, now: float) -> dict[str, Any]:
-    message = None if process.says is None else TerminationMessage(exit_code=process.code, reason=process.says, message=process.says)
+    message = (
+        None if process.says is None else TerminationMessage(exit_code=process.code, reason=process.says, message=process.says)
+    )
     terminated = {
         "exitCode": process.code,
         "finishedAt": rfc3339(now),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from core.builders import raw_job
-from core.operator_loop import KINDS, Mishap, OperatorLoop
-from core.simulator import Cluster, Kind, Process, attempts
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from core.builders import raw_job
+from core.operator_loop import KINDS, Mishap, OperatorLoop
+from core.simulator import Cluster, Kind, Process, attempts
 from finetune_api.contract import ExitCode
 from finetune_operator.core.conditions import status_patch
 from finetune_operator.core.model import Manifest
@@ -23,14 +23,21 @@ FREE = (ExitCode.OK, ExitCode.PREEMPTED, ExitCode.USER_ERROR, ExitCode.FENCED)
 
 codes = st.sampled_from([0, 0, 0, 1, 64, 75, 76, 77, 77, 78, 137, 143])
 which = st.integers(0, 7)
+booleans = st.booleans()
+late = st.sampled_from([None, None, *KINDS])
 words = st.sampled_from([None, "PeerLost", "OutOfMemory", "Stopped"])
 
 
 class AnyLife(RuleBasedStateMachine):
     """A job of two nodes."""
 
-    @initialize(deadline=st.sampled_from([None, 60, 600]), ttl=st.sampled_from([None, 50]), suspend=st.booleans())
-    def begin(self, deadline: int | None, ttl: int | None, suspend: bool) -> None:
+    @initialize(
+        deadline=st.sampled_from([None, None, 60, 600]),
+        ttl=st.sampled_from([None, 50]),
+        suspend=booleans,
+        head_start=st.integers(0, 5),
+    )
+    def begin(self, deadline: int | None, ttl: int | None, suspend: bool, head_start: int) -> None:
         policy = {"maxRestarts": MAX_RESTARTS, "gracefulStopSeconds": 10, "suspend": suspend}
         policy |= {} if deadline is None else {"activeDeadlineSeconds": deadline}
         policy |= {} if ttl is None else {"ttlSecondsAfterFinished": ttl}
@@ -39,6 +46,8 @@ class AnyLife(RuleBasedStateMachine):
         self.ended_as: str | None = None
         self.restarts_seen = 0
         self.charged: set[str] = set()
+        self.queued: set[str] = set()
+        self.all_goes_well(head_start, None)
 
     # --- the operator
 
@@ -67,6 +76,8 @@ class AnyLife(RuleBasedStateMachine):
         self.operator.catch_up()
         self.operator_reconciles("nothing")
         self.operator.catch_up()
+        if self.queued:  # To stop what a queue holds back takes effect at once, which is one step more.
+            self.operator_reconciles("nothing")
         if (again := self.operator.plan()) is not None:
             job, planned = again
             assert planned.actions == ()
@@ -75,7 +86,7 @@ class AnyLife(RuleBasedStateMachine):
 
     # --- Kubernetes
 
-    @rule(index=which, stale=st.booleans())
+    @rule(index=which, stale=booleans)
     def job_controller_looks(self, index: int, stale: bool) -> None:
         if name := self._pick("Job", index):
             self.cluster.sync(name, stale)
@@ -102,11 +113,16 @@ class AnyLife(RuleBasedStateMachine):
         if name := self._pick("Pod", index):
             self.cluster.report(name)
 
-    @rule(rounds=st.integers(1, 3))
-    def all_goes_well(self, rounds: int) -> None:
-        """Without this, few jobs would get far."""
+    @rule(rounds=st.integers(1, 3), late=late)
+    def all_goes_well(self, rounds: int, late: Kind | None) -> None:
+        """Without this, few jobs would get far. One of the watches may bring nothing meanwhile."""
         for _ in range(rounds):
-            self._undisturbed(finish=False)
+            self._undisturbed(late)
+
+    @rule()
+    def all_nodes_finish(self) -> None:
+        for pod in self.cluster.all("Pod"):
+            self.cluster.end(pod["metadata"]["name"], ExitCode.OK, "Completed")
 
     @rule(seconds=st.sampled_from([1, 5, 40, 400]))
     def time_passes(self, seconds: int) -> None:
@@ -115,11 +131,28 @@ class AnyLife(RuleBasedStateMachine):
     # --- disturbances
 
     @precondition(lambda self: self.cluster.all("FineTuneJob"))
-    @rule(suspend=st.booleans())
+    @rule(suspend=booleans)
     def user_sets_suspend(self, suspend: bool) -> None:
         self.cluster.change_policy(suspend=suspend)
 
-    @rule(index=which, orphan=st.booleans())
+    @precondition(lambda self: self.cluster.all("FineTuneJob"))
+    @rule(late=late, stale=booleans)
+    def user_suspends_and_resumes_at_once(self, late: Kind | None, stale: bool) -> None:
+        self._controller_sees_all()
+        for suspend in (True, False):
+            if self.cluster.all("FineTuneJob"):
+                self.cluster.change_policy(suspend=suspend)
+            self.operator.catch_up(late)
+            self.operator_reconciles("nothing")
+            for _, job in list(attempts(self.cluster)):
+                self.cluster.sync(job["metadata"]["name"], stale)
+
+    @precondition(lambda self: self.cluster.all("FineTuneJob"))
+    @rule(seconds=st.sampled_from([60, 600]))
+    def user_changes_the_deadline(self, seconds: int) -> None:
+        self.cluster.change_policy(activeDeadlineSeconds=seconds)
+
+    @rule(index=which, orphan=booleans)
     def user_deletes_a_kubernetes_job(self, index: int, orphan: bool) -> None:
         if name := self._pick("Job", index):
             self.cluster.delete_job(name, orphan)
@@ -129,16 +162,20 @@ class AnyLife(RuleBasedStateMachine):
         if name := self._pick("Pod", index):
             self.cluster.take_away(name, disruption)
 
-    @rule(index=which, suspend=st.booleans())
+    @rule(index=which, suspend=booleans)
     def queue_acts(self, index: int, suspend: bool) -> None:
         if name := self._pick("Job", index):
+            self.queued.add(name)
             self.cluster.queue_sets_suspend(name, suspend)
 
     # --- what holds always
 
     @invariant()
     def one_attempt_runs(self) -> None:
-        assert len(self.cluster.running_attempts()) <= 1
+        """And no node twice in it, unless a queue took the attempt back and let it go at once: there the fence helps."""
+        running = [node for node in self.cluster.running() if node[0] not in self.queued]
+        assert len({attempt for attempt, _ in self.cluster.running()}) <= 1
+        assert len(running) == len(set(running))
 
     @invariant()
     def the_end_is_final(self) -> None:
@@ -169,7 +206,13 @@ class AnyLife(RuleBasedStateMachine):
         for _ in range(60):
             if self._at_rest():
                 return
-            self._undisturbed(finish=True)
+            self.cluster.now += 5
+            for pod in self.cluster.all("Pod"):
+                if pod["status"]["phase"] == "Running":
+                    self.cluster.end(pod["metadata"]["name"], ExitCode.OK, "Completed")
+            for _, job in list(attempts(self.cluster)):
+                self.cluster.queue_sets_suspend(job["metadata"]["name"], False)
+            self._undisturbed()
             self.one_attempt_runs()
             self.the_end_is_final()
         pytest.fail(f"still {self.cluster.finetunejob['status']}")
@@ -181,28 +224,26 @@ class AnyLife(RuleBasedStateMachine):
         phase = jobs[0].get("status", {}).get("phase")
         return phase in FINAL or (phase == "Suspended" and jobs[0]["spec"]["runPolicy"]["suspend"])
 
-    def _undisturbed(self, finish: bool) -> None:
-        """One round in which everybody does what they should; finish: also nodes that run finish."""
+    def _undisturbed(self, late: Kind | None = None) -> None:
+        """One round in which everybody does what they should."""
         cluster = self.cluster
-        cluster.now += 5
+        cluster.now += 1
         cluster.collect_garbage()
         for _, job in list(attempts(cluster)):
-            name = job["metadata"]["name"]
-            if finish:
-                cluster.queue_sets_suspend(name, False)
-            cluster.sync(name)
+            cluster.sync(job["metadata"]["name"])
         for pod in cluster.all("Pod"):
             name = pod["metadata"]["name"]
-            leaving = "deletionTimestamp" in pod["metadata"]
-            if leaving:
+            if "deletionTimestamp" in pod["metadata"]:
                 cluster.end(name, ExitCode.PREEMPTED, "Stopped")
             else:
-                if finish and pod["status"]["phase"] == "Running":
-                    cluster.end(name, ExitCode.OK, "Completed")
                 cluster.start(name)
             cluster.report(name)
-        self.operator.catch_up()
+        self.operator.catch_up(late)
         self.operator_reconciles("nothing")
+
+    def _controller_sees_all(self) -> None:
+        for _, job in list(attempts(self.cluster)):
+            self.cluster.sync(job["metadata"]["name"])
 
     def _may_run(self, pod: Manifest) -> bool:
         return self._process(pod["metadata"]["name"]).state != "ended"
@@ -216,6 +257,10 @@ class AnyLife(RuleBasedStateMachine):
 
 
 AnyLife.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=100,
+    stateful_step_count=40,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 TestAnyLife = AnyLife.TestCase

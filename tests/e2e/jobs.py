@@ -18,6 +18,8 @@ STEPS = SAMPLES * EPOCHS // 2
 def put_inputs(shared: Path, model: Path) -> None:
     """Model and data on the volume."""
     shutil.copytree(model, shared / "model")
+    for file in (shared / "model").iterdir():
+        file.chmod(0o644)  # safetensors writes files that only their owner may read.
     gang.write_alpaca(shared / "pairs.jsonl", SAMPLES)
 
 

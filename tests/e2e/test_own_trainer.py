@@ -14,8 +14,9 @@ from .world import World
 pytestmark = pytest.mark.e2e
 
 SCRIPTS = Path(__file__).parent / "scripts"
+#: `--multi_gpu` is accelerate's word for torchrun's way of starting processes; its `--cpu` starts one alone, or wants MPI.
 ACCELERATE = (
-    "accelerate", "launch", "--cpu", "--num_machines", "$(NNODES)", "--machine_rank", "$(NODE_RANK)", "--num_processes", "2",
+    "accelerate", "launch", "--multi_gpu", "--num_machines", "$(NNODES)", "--machine_rank", "$(NODE_RANK)", "--num_processes", "2",
     "--main_process_ip", "$(MASTER_ADDR)", "--main_process_port", "$(MASTER_PORT)", "--mixed_precision", "no",
     "--dynamo_backend", "no", "/scripts/accelerate_script.py",
 )  # fmt: skip

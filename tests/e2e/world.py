@@ -100,11 +100,8 @@ class World:
         """Wait for one of the phases; returns the status. A phase that nothing follows ends the wait at once."""
 
         def reached() -> Manifest | None:
-            status = self.status(name)
-            phase = status.get("phase")
-            if phase in ("Succeeded", "Failed") and phase not in phases:
-                raise AssertionError(f"{name} is {phase}: {status.get('message')}\n{self._report()}")
-            return status if phase in phases else None
+            status = self._still_possible(name, *phases)
+            return status if status.get("phase") in phases else None
 
         found: Manifest = self.until(f"{name} {' or '.join(phases)}", reached, seconds)
         return found
@@ -112,7 +109,12 @@ class World:
     def until_step(self, name: str, step: int) -> None:
         """Wait until the job's log on the volume has reached a step."""
         log = self.output(name) / "trainer_log.jsonl"
-        self.until(f"step {step} of {name}", lambda: log.exists() and log.read_bytes().count(b"\n") >= step)
+
+        def reached() -> bool:
+            self._still_possible(name)
+            return log.exists() and log.read_bytes().count(b"\n") >= step
+
+        self.until(f"step {step} of {name}", reached)
 
     # --- faults
     def execute(self, pod: str, *command: str) -> str:
@@ -126,6 +128,14 @@ class World:
     def output(self, name: str) -> Path:
         """The job's output folder."""
         return self.shared / name
+
+    def _still_possible(self, name: str, *wanted: str) -> Manifest:
+        """The status, unless the job has reached another end than the wanted ones."""
+        status = self.status(name)
+        phase = status.get("phase")
+        if phase in ("Succeeded", "Failed") and phase not in wanted:
+            raise AssertionError(f"{name} is {phase}: {status.get('message')}\n{self._report()}")
+        return status
 
     def _report(self) -> str:
         lines = [f"{job['metadata']['name']}: {json.dumps(job.get('status'))}" for job in self._all()]

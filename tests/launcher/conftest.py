@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,34 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from nodes import Nodes
+
+
+class LateName:
+    """A host name that nobody knows yet. `within` is for Nodes.start: it needs a hosts file of the launcher's own."""
+
+    host = "late-0.ftj-late"
+
+    def __init__(self, folder: Path) -> None:
+        self._hosts = folder / "hosts"
+        self._hosts.write_text(Path("/etc/hosts").read_text())
+        bind = f'mount --bind {self._hosts} /etc/hosts && exec "$@"'
+        self.within = ["unshare", "--mount", "sh", "-c", bind, "sh"]
+
+    def reveal(self) -> None:
+        """From now on it is this machine."""
+        with self._hosts.open("a") as file:
+            file.write(f"127.0.0.1 {self.host}\n")
+
+
+@pytest.fixture
+def late_name(tmp_path: Path) -> LateName:
+    """Needs root: elsewhere the test is skipped, in CI that is a failure."""
+    name = LateName(tmp_path)
+    tried = subprocess.run([*name.within, "true"], capture_output=True, text=True)
+    if tried.returncode:
+        reason = f"no hosts file of its own: {tried.stderr.strip()}"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    return name
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ class Nodes:
     def output(self) -> Path:
         return self.folder / "out"
 
-    def start(self, entry: str, rank: int = 0, nnodes: int = 1, nproc: int = 2, **env: str) -> Node:
+    def write_job(self, nnodes: int = 1, nproc: int = 2) -> Path:
         self.folder.mkdir(exist_ok=True)
         job = self.folder / "job.yaml"
         spec = {
@@ -88,6 +88,11 @@ class Nodes:
         job.write_text(
             json.dumps({"apiVersion": "finetune.dev/v1alpha1", "kind": "FineTuneJob", "metadata": {"name": "t"}, "spec": spec})
         )
+        return job
+
+    def start(self, entry: str, rank: int = 0, nnodes: int = 1, nproc: int = 2, *, within: Sequence[str] = (), **env: str) -> Node:
+        """Start one launcher; `within`: argv of a program that runs it, in the same process."""
+        job = self.write_job(nnodes, nproc)
         (self.folder / f"tmp-{rank}").mkdir(exist_ok=True)
         environment = {
             **{k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG")},
@@ -110,9 +115,8 @@ class Nodes:
             **env,
         }
         log = (self.folder / f"log-{rank}.txt").open("w")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fake_launcher", entry], env=environment, stdout=log, stderr=subprocess.STDOUT, text=True
-        )
+        argv = [*within, sys.executable, "-m", "fake_launcher", entry]
+        process = subprocess.Popen(argv, env=environment, stdout=log, stderr=subprocess.STDOUT, text=True)
         self.started.append(Node(process, rank, self.output))
         return self.started[-1]
 

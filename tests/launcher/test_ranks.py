@@ -12,6 +12,7 @@ import urllib.request
 from nodes import gone, wait_for
 
 from finetune_api.contract import ExitCode
+from finetune_api.load import load_job
 from finetune_trainer.launcher.cgroup import available_cpus
 
 
@@ -31,7 +32,10 @@ def test_two_ranks_finish(nodes):
     assert environment["OF_THE_JOB"] == "yes" and environment["TOKENIZERS_PARALLELISM"] == "false"
     assert all(map(gone, group.rank_pids(2)))
     assert not list((group.folder / "tmp-0").glob("finetune-*")), "the scratch folder is removed"
-    assert not (group.folder / "termination-0.json").exists()
+    said = node.termination
+    assert (said["exitCode"], said["reason"], said["progress"]["phase"], said["progress"]["step"]) == (0, "Completed", "done", 1)
+    assert (said["progress"]["totalSteps"], said["progress"]["loss"]) == (100, 1.0)
+    assert load_job(group.output / "finetunejob.yaml").metadata.name == "t"
 
 
 def test_two_nodes_finish(nodes):
@@ -39,6 +43,21 @@ def test_two_nodes_finish(nodes):
     started = [group.start("succeed", rank, nnodes=2, nproc=1) for rank in (1, 0)]
     assert [node.ended() for node in started] == [ExitCode.OK, ExitCode.OK]
     assert "hello from 0" in started[1].log and "hello from 1" in started[0].log
+
+
+def test_names_that_are_known_late_are_waited_for(nodes, late_name):
+    """DNS knows a pod some seconds after it runs, for the pod itself as for others."""
+    group = nodes()
+    started = [
+        group.start("succeed", rank, nnodes=2, nproc=1, within=late_name.within, MASTER_ADDR=late_name.host) for rank in (0, 1)
+    ]
+    for node in started:
+        wait_for(
+            lambda node=node: f"waiting for node 0 at {late_name.host}" in node.log and "its name is not known yet" in node.log
+        )
+    late_name.reveal()
+    assert [node.ended() for node in started] == [ExitCode.OK, ExitCode.OK]
+    assert not any("cannot be retrieved" in node.log for node in started), "torch has nothing to warn about"
 
 
 def test_a_rank_that_raises_ends_the_attempt_with_a_paragraph(nodes):

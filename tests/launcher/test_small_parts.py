@@ -24,6 +24,15 @@ def test_a_termination_message_fits_and_stays_json(tmp_path):
     assert read["rank"] == 9 and read["message"].startswith("ää") and read["message"].endswith(" ...")
 
 
+def test_where_training_stood_fits_as_well():
+    stood = Progress(phase="failed", step=10**9, total_steps=10**9, loss=1.2345678901234567, updated_at=time.time())
+    message = TerminationMessage(exit_code=75, reason="RankFailed", message="\u00e4\n" * 3000, progress=stood)
+    read = TerminationMessage.model_validate_json(termination.encode(message))
+    assert (
+        len(termination.encode(message).encode()) <= 4096 and read.progress == stood and read.message.startswith("\u00e4\n\u00e4")
+    )
+
+
 def test_a_termination_log_that_cannot_be_written_is_ignored(tmp_path):
     termination.write(tmp_path / "absent" / "log", TerminationMessage(exit_code=75, reason="X", message="y"))
 
@@ -99,7 +108,9 @@ def job(tmp_path, **training):
 
 
 def test_the_jobs_environment_comes_before_defaults_and_defaults_after_the_machines(tmp_path):
+    """What is set already stays: whoever starts a launcher has set the job's own, on a cluster with $(NAME) filled in."""
     settings = NodeSettings.from_env({})
+    assert warm.rank_environment(job(tmp_path), settings, {"OMP_NUM_THREADS": "3", "TOKENIZERS_PARALLELISM": "true"}) == {}
     env = warm.rank_environment(job(tmp_path), settings, {"TOKENIZERS_PARALLELISM": "true"})
     assert env == {"OMP_NUM_THREADS": "7"}
 

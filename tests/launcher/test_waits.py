@@ -25,6 +25,7 @@ def started(tmp_path_factory):
     start("lingers", "linger", nproc=2)
     start("node-1-missing", "succeed", distributed=patience, **two)
     start("node-0-missing", "succeed", distributed=patience, ranks=(1,), **two)
+    start("no-name", "succeed", distributed=patience, MASTER_ADDR="nobody.invalid", **two)
     start("node-0-slow", "succeed", distributed=patience, ranks=(0, 1), FAKE_PREPARE="hang", **two)
     yield made
     for group in groups:
@@ -62,6 +63,13 @@ def test_without_node_0_the_others_give_up(started):
     (node,) = started["node-0-missing"]
     assert node.ended() == ExitCode.RETRYABLE
     assert node.termination["message"].startswith("Node 0 has not begun to prepare")
+
+
+def test_a_name_that_nobody_knows_is_named(started):
+    (node,) = started["no-name"]
+    assert node.ended() == ExitCode.RETRYABLE
+    assert node.termination["reason"] == "RendezvousTimeout"
+    assert "Node 0 did not answer at nobody.invalid within 5 s (its name is not known yet)" in node.termination["message"]
 
 
 def test_the_others_wait_as_long_as_node_0_shows_life(started):

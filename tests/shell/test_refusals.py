@@ -109,5 +109,6 @@ def test_an_object_of_somebody_else_is_left_alone(submit: Submit, api: Api, name
     eventually(lambda: "ftj-a exists already" in job.status().get("message", ""))
     assert api.get("ConfigMap", namespace, "ftj-a")["data"] == {"x": "y"}
     api.delete("ConfigMap", namespace, "ftj-a")
+    eventually(lambda: (api.find("ConfigMap", namespace, "ftj-a") or {"metadata": {}})["metadata"].get("ownerReferences"))
     kubelet.wait_for_pods(2)
     eventually(lambda: "exists already" not in job.status()["message"])

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
-from finetune_trainer.launcher.main import launch
+from finetune_trainer.launcher.stop import Stop
 
 if __name__ == "__main__":
-    code = launch(os.environ)
+    stop = Stop()
+    stop.listen()  # Before anything is imported that takes time: to a PID 1, a signal without a handler is lost.
+    from finetune_trainer.launcher.main import launch
+
+    code = launch(os.environ, stop)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # An agent that is stuck in a rendezvous must not keep the process.

@@ -196,7 +196,8 @@ class Observed:
         progress: what node 0 of the newest attempt answered last.
         progress_written_at: when a status with progress was last written.
         references: None until they were looked up.
-        fresh: children were read from the API server for this decision, not taken from the cache.
+        fresh: children were read from the API server for this decision, not taken from the cache: first the Jobs, then the pods, so
+            that no pod is missed of a Job that has said it makes no more.
     """
 
     attempts: tuple[Attempt, ...] = ()

@@ -29,10 +29,17 @@ from finetune_operator.core.policies.trouble import trouble
 from finetune_operator.core.times import unix
 
 
-def job(raw: Manifest) -> Job:
-    """A FineTuneJob. Never fails: a spec with mistakes gives problems, a status that cannot be read counts as none."""
+def job(raw: Manifest, known: Job | None = None) -> Job:
+    """A FineTuneJob. Never fails: a spec with mistakes gives problems, a status that cannot be read counts as none.
+
+    Args:
+        known: the same job as it was read before. Reading a spec is the dearest part, and it seldom changes.
+    """
     metadata = raw["metadata"]
-    read, problems = _spec(raw)
+    if known is not None and (known.uid, known.generation) == (metadata["uid"], metadata.get("generation", 0)):
+        read, problems = known.job, known.problems
+    else:
+        read, problems = _spec(raw)
     return Job(
         key=JobKey(metadata["namespace"], metadata["name"]),
         uid=metadata["uid"],

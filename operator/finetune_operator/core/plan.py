@@ -38,6 +38,8 @@ from finetune_operator.core.policies.nudge import nudge
 from finetune_operator.core.policies.reporting import write_after
 from finetune_operator.core.policies.ttl import seconds_to_keep
 from finetune_operator.core.render.attempt import render_attempt
+from finetune_operator.core.render.config_map import render_config_map
+from finetune_operator.core.render.service import render_service
 from finetune_operator.core.report import output, report
 from finetune_operator.core.standing import Standing
 from finetune_operator.core.step import Step
@@ -60,7 +62,7 @@ def plan(job: Job, observed: Observed, now: float, config: Config) -> Plan:
         return Plan(needs=frozenset({step}), status=job.status)
     status = report(job, observed, step, now)
     return Plan(
-        actions=(*step.actions, *cleanup(observed.attempts)),
+        actions=(*step.actions, *_left_undone(job, observed), *cleanup(observed.attempts)),
         status=status,
         write_after=write_after(
             job.status, status, written_at=observed.progress_written_at, interval=config.progress_seconds, now=now
@@ -148,6 +150,17 @@ def _phase(job: Job, observed: Observed, attempt: Attempt, failed: Failure | Non
     if ran_before or phase.all_started(attempt.pods, nodes):
         return phase.running(attempt, observed.progress, failed)
     return phase.starting(attempt.name, beginning, attempt.pods, nodes)
+
+
+def _left_undone(job: Job, observed: Observed) -> tuple[Create, ...]:
+    """Create the Service and the ConfigMap once more while the status does not tell of the attempt.
+
+    All three objects go out at once and the status is written after that, so the Job may be there without what its pods need.
+    The Job itself is left out: the cache may not know yet that somebody deleted it.
+    """
+    newest = observed.attempts[-1] if observed.attempts else None
+    told = job.status.start_time is not None and newest is not None and newest.number <= job.status.attempt
+    return () if newest is None or told or suspend.is_over(newest) else (Create((render_service(job), render_config_map(job))),)
 
 
 # --- the end of an attempt --------------------------------------------------------------------------------------------------------

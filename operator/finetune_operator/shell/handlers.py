@@ -14,8 +14,10 @@ from finetune_operator.core.model import JobKey, Manifest
 from finetune_operator.shell.cache import Cache, key_of
 from finetune_operator.shell.login import kopf_login
 from finetune_operator.shell.queue import WorkQueue
-from finetune_operator.shell.resources import FINETUNE_JOBS, WATCHED, Resource
+from finetune_operator.shell.resources import FINETUNE_JOBS, PODS, WATCHED, Resource
 
+#: Conditions of a Job that ends or has ended.
+_ENDING = ("Complete", "Failed", "Suspended", "FailureTarget", "SuccessCriteriaMet")
 #: A gang's pods start one after the other, and each passes through several states: one look at them per so many seconds is enough.
 DEBOUNCE_SECONDS = 0.3
 
@@ -35,7 +37,7 @@ def _handler(resource: Resource, cache: Cache, queue: WorkQueue[JobKey], reliste
         if event["type"] is None:
             relisted()
         if cache.watched(resource, manifest, deleted):
-            if deleted or resource == FINETUNE_JOBS or ending(manifest):
+            if deleted or urgent(resource, manifest):
                 queue.add(key_of(resource, manifest))
             else:
                 queue.add_after(key_of(resource, manifest), DEBOUNCE_SECONDS)
@@ -43,10 +45,13 @@ def _handler(resource: Resource, cache: Cache, queue: WorkQueue[JobKey], reliste
     return changed
 
 
-def ending(child: Manifest) -> bool:
-    """Whether a Job or pod has ended or is about to: then a restart, or the end of the job, waits for the operator."""
-    status = child.get("status") or {}
-    if child["metadata"].get("deletionTimestamp") or status.get("phase") in ("Succeeded", "Failed"):
+def urgent(resource: Resource, manifest: Manifest) -> bool:
+    """Whether somebody waits for what the operator does next: the user who changed a job, or a gang that ends and starts again."""
+    metadata, status = manifest["metadata"], manifest.get("status") or {}
+    if metadata.get("deletionTimestamp"):
         return True
-    finished = {"Complete", "Failed", "Suspended", "FailureTarget", "SuccessCriteriaMet"}
-    return any(condition["type"] in finished and condition["status"] == "True" for condition in status.get("conditions") or [])
+    if resource == FINETUNE_JOBS:
+        return bool(status.get("observedGeneration") != metadata.get("generation"))
+    if resource == PODS:
+        return status.get("phase") in ("Succeeded", "Failed")
+    return any(condition["type"] in _ENDING and condition["status"] == "True" for condition in status.get("conditions") or [])

@@ -1,6 +1,6 @@
 """The API server, as far as the operator needs it: raw JSON objects in and out, each call one request.
 
-Typed models are left out on purpose: they cost a third more processor time and 30 MiB.
+Of the official client only its connections and its login are used. Its typed models cost a third more processor time and 30 MiB.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ import json
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlencode
 
 import aiohttp
-from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
 
 from finetune_operator.core.model import Manifest
 from finetune_operator.core.names import FIELD_MANAGER
@@ -98,12 +100,11 @@ class AioKube:
     """`Kube` over the official client's connection handling."""
 
     def __init__(self, configuration: Configuration, metrics: Metrics) -> None:
-        self._api = ApiClient(configuration)
-        self._metrics = metrics
+        self._configuration, self._connections, self._metrics = configuration, RESTClientObject(configuration), metrics
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._api.close()  # type: ignore[no-untyped-call]
+        await self._connections.close()
 
     async def list(
         self, resource: Resource, namespace: str | None, labels: str = "", fields: str = "", cached: bool = False
@@ -191,16 +192,18 @@ class AioKube:
         accept: str = _JSON,
     ) -> Manifest:
         path = resource.path(namespace, name, subresource)
-        headers = {"Accept": accept, "Content-Type": _MERGE_PATCH if verb == "PATCH" else _JSON}
-        given = [(key, value) for key, value in (query or {}).items() if value]
+        url = f"{self._configuration.host}{path}?{urlencode(query or {})}"
+        headers = {"Accept": accept, "Content-Type": _MERGE_PATCH if verb == "PATCH" else _JSON, "User-Agent": FIELD_MANAGER}
+        if authorization := await self._configuration.get_api_key_with_prefix("BearerToken"):
+            headers["Authorization"] = authorization
+        timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS)
         start, code = time.monotonic(), "none"
         try:
-            prepared = await self._api.param_serialize(
-                verb, path, query_params=given, header_params=headers, body=body, auth_settings=["BearerToken"]
+            response = await self._connections.request(  # type: ignore[no-untyped-call]
+                verb, url, headers=headers, body=body, _request_timeout=timeout
             )
-            response = await self._api.call_api(*prepared, _request_timeout=aiohttp.ClientTimeout(total=_REQUEST_SECONDS))
             code = str(response.status)
-            text = await response.read()  # type: ignore[no-untyped-call]
+            text = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(f"{verb} {path}: {error or type(error).__name__}") from error
         finally:

@@ -10,8 +10,8 @@ Why acting on a cache is safe here:
   again and planned again. So whatever goes wrong before leaves the old status, and the next plan starts from there.
 - What the API server answers to a write goes into the cache by the rules of cache.py, so the next plan knows it already.
 
-Nothing is remembered from one reconciliation to the next but what may be lost: when progress was last written, and Events read
-about pods that do not start.
+Nothing is remembered from one reconciliation to the next but what may be lost: jobs as they were read, when progress was last
+written, Events read about pods that do not start.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 
@@ -41,7 +42,7 @@ from finetune_operator.core.model import (
 )
 from finetune_operator.core.names import ANNOTATION_STOPPED, LABEL_JOB, NUDGE_TTL_SECONDS
 from finetune_operator.core.plan import plan as make_plan
-from finetune_operator.shell.cache import Cache, Family, uid_of
+from finetune_operator.shell.cache import Cache, Family, key_of, uid_of
 from finetune_operator.shell.kube import Conflict, Foreign, Kube, KubeError, Listed, NotFound, Refused
 from finetune_operator.shell.metrics import Metrics
 from finetune_operator.shell.mounts import MountEvents
@@ -55,6 +56,8 @@ _log = logging.getLogger(__name__)
 _ROUNDS = 4
 #: After a write: its answer is in the cache already, so the watch tells nothing new, but there may be more to do by now.
 _LOOK_AGAIN_SECONDS = 0.5
+#: Jobs that are kept as they were read.
+_KNOWN = 256
 #: The Job controller must have seen the pod's failure first, or the nudge tells it nothing.
 _NUDGE_AFTER_SECONDS = 0.02
 _LONGEST_MESSAGE = 4096
@@ -83,6 +86,7 @@ class Reconciler:
         )
         self._references, self._mounts, self._recorder = ReferenceReader(kube, cache), MountEvents(kube), Recorder(kube)
         self._progress_written: dict[JobKey, float] = {}
+        self._known: OrderedDict[JobKey, Job] = OrderedDict()
 
     async def reconcile(self, key: JobKey) -> float | None:
         """Returns in how many seconds to look again, None: when something happens.
@@ -104,11 +108,13 @@ class Reconciler:
         return _LOOK_AGAIN_SECONDS
 
     async def _round(self, manifest: Manifest) -> float | None:
-        job = observe.job(manifest)
+        job = self._read(manifest)
         async with contextlib.AsyncExitStack() as until_written:
-            observed, plan = await self._plan(job, manifest, until_written)
             try:
+                observed, plan = await self._plan(job, manifest, until_written)
                 await self._carry_out(job, plan.actions)
+            except Conflict:
+                raise
             except (Refused, Foreign) as error:
                 await self._tell(job, error)
                 raise
@@ -120,6 +126,15 @@ class Reconciler:
         if plan.actions or written:
             again.append(_LOOK_AGAIN_SECONDS)
         return min((seconds for seconds in again if seconds is not None), default=None)
+
+    def _read(self, manifest: Manifest) -> Job:
+        """The job; those looked at lately are kept, since a job is read several times while it starts."""
+        key = key_of(FINETUNE_JOBS, manifest)
+        job = self._known[key] = observe.job(manifest, self._known.get(key))
+        self._known.move_to_end(key)
+        if len(self._known) > _KNOWN:
+            self._known.popitem(last=False)
+        return job
 
     async def _plan(self, job: Job, manifest: Manifest, until_written: contextlib.AsyncExitStack) -> tuple[Observed, Plan]:
         """Plan, look up what the plan needs, and plan again."""

@@ -97,11 +97,13 @@ class ReferenceReader:
 
     def _output_users(self, job: Job) -> tuple[str, ...]:
         """See core.policies.output_in_use; only jobs with the same folder are worth reading whole."""
-        namespace = list(self._cache.finetune_jobs(job.key.namespace))
-        own = next((folder_of(manifest) for manifest in namespace if uid_of(manifest) == job.uid), None)
-        if own is None:
-            return ()
-        return output_users(job, [observe.job(manifest) for manifest in namespace if folder_of(manifest) == own])
+        own, others = None, []
+        for manifest in self._cache.finetune_jobs(job.key.namespace):
+            if uid_of(manifest) == job.uid:
+                own = folder_of(manifest)
+            else:
+                others.append(manifest)
+        return output_users(job, [observe.job(other) for other in others if own is not None and folder_of(other) == own])
 
 
 async def _none() -> None:

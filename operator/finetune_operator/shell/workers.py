@@ -13,7 +13,8 @@ from finetune_operator.shell.metrics import Metrics
 from finetune_operator.shell.queue import QueueClosed, WorkQueue
 
 _log = logging.getLogger(__name__)
-COUNT = 16
+#: Mostly they wait for the API server, which is slow when many jobs start at once.
+COUNT = 32
 
 
 class Workers:

@@ -59,14 +59,17 @@ def up(state: Path, data: Path, log: Callable[[str], object]) -> None:
     before = {"settings": kernel.read_settings(), "missing": [folder for folder in _FOLDERS if not Path(folder).exists()]}
     (state / "before.json").write_text(json.dumps(before))
     process = _start(state, data)
-    network.connect(place(state), process.pid)
-    deadline = time.monotonic() + _START_SECONDS
-    while not runs(state):
-        if process.poll() is not None or time.monotonic() > deadline:
-            last = "\n".join((state / "dockerd.log").read_text().splitlines()[-10:])
-            down(state)
-            raise EngineError(f"dockerd does not start; the end of its log:\n{last}")
-        time.sleep(0.1)
+    try:
+        network.connect(place(state), process.pid)
+        deadline = time.monotonic() + _START_SECONDS
+        while not runs(state):
+            if process.poll() is not None or time.monotonic() > deadline:
+                last = "\n".join((state / "dockerd.log").read_text().splitlines()[-10:])
+                raise EngineError(f"dockerd does not start; the end of its log:\n{last}")
+            time.sleep(0.1)
+    except BaseException:
+        down(state)
+        raise
 
 
 def down(state: Path) -> None:

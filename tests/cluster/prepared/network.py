@@ -22,7 +22,9 @@ table ip {name} {{
 
 
 def connect(place: Place, process: int) -> None:
-    """Connect the network namespace of a process to this machine's."""
+    """Connect the network namespace of a process to this machine's. Its default route comes last: then all is there."""
+    run(["sysctl", "--quiet", "--write", "net.ipv4.ip_forward=1"])
+    run(["nft", "--file", "-"], stdin=_WAY_OUT.format(**vars(place)))
     mtu = str(largest_packet())
     run(["ip", "link", "add", place.interface, "mtu", mtu, "type", "veth", "peer", "eth0", "mtu", mtu, "netns", str(process)])
     run(["ip", "address", "add", f"{place.outside}/30", "dev", place.interface])
@@ -32,8 +34,6 @@ def connect(place: Place, process: int) -> None:
     run([*inside, "link", "set", "lo", "up"])
     run([*inside, "link", "set", "eth0", "up"])
     run([*inside, "route", "add", "default", "via", place.outside])
-    run(["sysctl", "--quiet", "--write", "net.ipv4.ip_forward=1"])
-    run(["nft", "--file", "-"], stdin=_WAY_OUT.format(**vars(place)))
 
 
 def largest_packet() -> int:

@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from cluster.binaries import content, module_folder, version
 from cluster.command import run
 from cluster.content import digest
 from cluster.docker import Docker
+from cluster.folders import cache
 
 _HERE = Path(__file__).parent
+_IN_NODES = "kubeadm kubectl kubelet"
+_IN_COMPONENTS = "coredns etcd kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubectl"
 _POD_NETWORK = "docker.io/finetune/pod-network:1"
+
+
+def node_image_name(base: str) -> str:
+    """The name of the node image, by what decides it."""
+    return f"finetune-node:{digest([content(), base, _HERE / 'node'])}"
 
 
 def node_image(docker: Docker, programs: Path, base: str, log: Callable[[str], object]) -> str:
     """The name of the node image, built unless the engine has it. `programs` holds Kubernetes' programs."""
-    tag = f"finetune-node:{digest([content(), base, _HERE / 'node'])}"
+    tag = node_image_name(base)
     if not docker.has(tag):
         log("Building the node image (once; about 40 s)")
-        with _context(_HERE / "node", programs, "kubeadm kubectl kubelet") as context:
-            _copy_kind_files(context / "kind")
-            arguments = {"BASE": base, "PAUSE_IMAGE": _asked_for(programs)["pause"], "KUBERNETES": version("k8s.io/kubernetes")}
-            docker.build(tag, context, arguments=arguments)
+        context = _context(_HERE / "node", programs, _IN_NODES)
+        _copy_kind_files(context / "kind")
+        arguments = {"BASE": base, "PAUSE_IMAGE": _asked_for(programs)["pause"], "KUBERNETES": version("k8s.io/kubernetes")}
+        docker.build(tag, context, arguments=arguments)
     return tag
 
 
@@ -36,11 +42,9 @@ def component_images(docker: Docker, programs: Path, base: str, log: Callable[[s
     mark = f"finetune-components:{components_content(base)}"
     if not docker.has(mark):
         log("Building the images of Kubernetes' components (once; about 30 s)")
-        with _context(
-            _HERE / "components", programs, "kubectl kube-proxy coredns etcd kube-apiserver kube-controller-manager kube-scheduler"
-        ) as context:
-            for target, tag in wanted.items():
-                docker.build(tag, context, target=target, arguments={"BASE": base})
+        context = _context(_HERE / "components", programs, _IN_COMPONENTS)
+        for target, tag in wanted.items():
+            docker.build(tag, context, target=target, arguments={"BASE": base})
         docker.run("tag", _POD_NETWORK, mark)
     return list(wanted.values())
 
@@ -56,15 +60,15 @@ def _asked_for(programs: Path) -> dict[str, str]:
     return {image.rpartition("/")[2].partition(":")[0]: image for image in listed}
 
 
-@contextmanager
-def _context(folder: Path, programs: Path, names: str) -> Iterator[Path]:
+def _context(folder: Path, programs: Path, names: str) -> Path:
     """A build context of a folder's files and of programs (hard links: they are large)."""
-    with tempfile.TemporaryDirectory(dir=programs.parent, prefix="context-") as temporary:
-        context = Path(temporary) / "context"
-        shutil.copytree(folder, context)
-        for name in names.split():
-            os.link(programs / name, context / name)
-        yield context
+    context = cache() / "contexts" / folder.name
+    if context.exists():
+        shutil.rmtree(context)
+    shutil.copytree(folder, context)
+    for name in names.split():
+        os.link(programs / name, context / name)
+    return context
 
 
 def _copy_kind_files(target: Path) -> None:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from finetune_api.contract import Phase, Progress
+from finetune_api.contract import ExitCode, Phase, Progress
 from finetune_api.spec import FineTuneJob
 from finetune_trainer.launcher import peers, progress
 from finetune_trainer.launcher.process import Watched
@@ -51,6 +51,13 @@ class Context:
         """What /progress answers."""
         leader = self.leader
         return progress.merge(self.own, leader.beat() if leader else None, time.time(), time.monotonic())
+
+    def last_progress(self, exit_code: ExitCode) -> Progress:
+        """Where training stood when all processes had ended."""
+        ended: dict[str, Phase] = {} if exit_code is ExitCode.PREEMPTED else {"phase": "failed"}
+        if exit_code is ExitCode.OK:
+            ended = {"phase": "done"}
+        return self.progress().model_copy(update={"message": "", "eta_seconds": None, **ended})
 
     def tick(self) -> None:
         """Call in every turn of every wait: looks for failed peers now and then, and sleeps a moment."""

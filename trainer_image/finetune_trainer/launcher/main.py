@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from finetune_api.contract import ENV_TERMINATION_LOG, TERMINATION_LOG, ExitCode, TerminationMessage
@@ -16,13 +16,14 @@ from finetune_api.load import SpecErrors, load_job
 from finetune_api.spec import FineTuneJob
 from finetune_trainer import failure, fence, lifeline
 from finetune_trainer.errors import UserError
-from finetune_trainer.launcher import checks, peers, preparation, progress, termination, warm
+from finetune_trainer.launcher import checks, earlier, peers, preparation, progress, termination, warm
 from finetune_trainer.launcher.context import Context
 from finetune_trainer.launcher.progress_server import ProgressServer
 from finetune_trainer.launcher.say import say
 from finetune_trainer.launcher.stop import Stop
 from finetune_trainer.launcher.verdict import End, Verdict, judge, preempted
 from finetune_trainer.rank.task import RankTask
+from finetune_trainer.results.resolved_job import write_resolved_job
 from finetune_trainer.settings import NodeSettings
 
 
@@ -41,14 +42,13 @@ class Program:
     preload: Callable[[FineTuneJob], warm.Preload] = warm.choose
 
 
-def launch(env: Mapping[str, str], program: Program = Program()) -> ExitCode:
+def launch(env: Mapping[str, str], stop: Stop, program: Program = Program()) -> ExitCode:
     """Run this node's part of one attempt. Call in the main thread of a process that ends with the result.
 
     Args:
         env: the environment of the contract.
+        stop: listens to the signals already.
     """
-    stop = Stop()
-    stop.listen()
     try:
         settings = NodeSettings.from_env(env)
     except UserError as error:
@@ -75,10 +75,14 @@ def _attempt(settings: NodeSettings, env: Mapping[str, str], stop: Stop, scratch
         job = load_job(settings.job_file)
     except SpecErrors as errors:
         raise UserError("InvalidSpec", str(errors), "finetune validate FILE shows the same.") from errors
+    if (done := earlier.look(job, settings)) is not None:
+        return done
     checks.check_output(settings)
-    checks.check_master_port(settings)
     fence.claim(settings.state_dir, settings.node_rank, settings.token)
     peers.forget(settings)
+    checks.check_master_port(settings)
+    if settings.node_rank == 0:
+        write_resolved_job(job, settings.output_dir)
 
     context = Context(settings, job, scratch, stop, progress.starting(settings.attempt))
     server = ProgressServer(
@@ -90,17 +94,21 @@ def _attempt(settings: NodeSettings, env: Mapping[str, str], stop: Stop, scratch
     warm.start(program.preload(job))
     threading.Thread(target=importlib.import_module, args=("finetune_trainer.launcher.agent",), daemon=True).start()
 
-    ended = preparation.prepare(context, program.prepare) if settings.node_rank == 0 else preparation.wait_for_prepared(context)
-    if ended is None and stop.requested:
-        ended = preempted(0)
-    return ended or _train(context, program.rank)
+    verdict = _prepare(context, program.prepare) or _train(context, program.rank)
+    return replace(verdict, progress=context.last_progress(verdict.exit_code))
+
+
+def _prepare(context: Context, module: str) -> Verdict | None:
+    first = context.settings.node_rank == 0
+    ended = preparation.prepare(context, module) if first else preparation.wait_for_prepared(context)
+    return preempted(0) if ended is None and context.stop.requested else ended
 
 
 def _train(context: Context, entry: str) -> Verdict:
     from finetune_trainer.launcher import gang, rendezvous  # These import torch, which the thread above has begun.
 
     settings = context.settings
-    if settings.node_rank > 0 and (ended := rendezvous.wait_for_master(context)) is not None:
+    if (ended := rendezvous.wait_for_master(context)) is not None:
         return ended
     task = RankTask(
         job_file=str(settings.job_file),
@@ -118,17 +126,17 @@ def _leave(settings: NodeSettings, verdict: Verdict) -> ExitCode:
     say(f"{verdict.reason}: {verdict.message}")
     for line in verdict.traceback.splitlines():
         say(f"| {line}")
-    if verdict.exit_code is not ExitCode.OK:
-        if verdict.exit_code is not ExitCode.FENCED:
-            peers.tell(settings, peers.PeerFailure(settings.node_rank, verdict.exit_code, verdict.reason, verdict.message))
-        message = TerminationMessage(
-            exit_code=verdict.exit_code,
-            reason=verdict.reason,
-            message=verdict.message,
-            node_rank=settings.node_rank,
-            rank=verdict.rank,
-            phase=verdict.phase,
-            step=verdict.step,
-        )
-        termination.write(settings.termination_log, message)
+    if verdict.exit_code not in (ExitCode.OK, ExitCode.FENCED):
+        peers.tell(settings, peers.PeerFailure(settings.node_rank, verdict.exit_code, verdict.reason, verdict.message))
+    message = TerminationMessage(
+        exit_code=verdict.exit_code,
+        reason=verdict.reason,
+        message=verdict.message,
+        node_rank=settings.node_rank,
+        rank=verdict.rank,
+        phase=verdict.phase,
+        step=verdict.step,
+        progress=verdict.progress if settings.node_rank == 0 else None,
+    )
+    termination.write(settings.termination_log, message)
     return verdict.exit_code

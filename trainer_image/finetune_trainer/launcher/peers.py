@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from finetune_api.contract import ExitCode
+from finetune_trainer import fence
 from finetune_trainer.settings import NodeSettings
 
 
@@ -32,8 +33,13 @@ def forget(settings: NodeSettings) -> None:
 
 
 def tell(settings: NodeSettings, failure: PeerFailure) -> None:
-    """Let the other nodes know. A folder that cannot be written is no reason to end in another way."""
+    """Let the other nodes know, if this one has ever claimed its place beside them.
+
+    A folder that cannot be written is no reason to end in another way.
+    """
     with contextlib.suppress(OSError):
+        if fence.tokens(settings.state_dir).get(settings.node_rank) != settings.token:
+            return
         path = _path(settings, failure.node_rank)
         scratch = path.with_suffix(".tmp")
         scratch.write_text(json.dumps(asdict(failure)))

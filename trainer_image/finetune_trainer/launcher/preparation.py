@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from finetune_api.contract import ExitCode
-from finetune_trainer.launcher import stall
+from finetune_trainer.launcher import earlier, stall
 from finetune_trainer.launcher.cgroup import oom_kills
 from finetune_trainer.launcher.context import Context
 from finetune_trainer.launcher.process import Watched
@@ -77,7 +77,10 @@ def wait_for_prepared(context: Context) -> Verdict | None:
                 "and whether all nodes mount the same output volume; spec.distributed.rendezvousTimeoutSeconds is their patience.",
                 phase="waiting",
             )
-        line.say(f"waiting for node 0 to prepare model and data ({'it is at work' if sign else 'no sign of it yet'})")
+        told = line.say(f"waiting for node 0 to prepare model and data ({'it is at work' if sign else 'no sign of it yet'})")
+        # On a network volume, node 0 may have seen that the job is complete before this node could.
+        if told and (done := earlier.look(context.job, context.settings)) is not None:
+            return done
     return None
 
 

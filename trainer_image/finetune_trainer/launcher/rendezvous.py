@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 
 from finetune_api.contract import ExitCode
 from finetune_trainer import failure, fence
@@ -16,13 +17,22 @@ SAY_SECONDS = 10.0
 
 
 def wait_for_master(context: Context) -> Verdict | None:
-    """On nodes other than 0: wait until node 0's name and port answer. Returns None when they do, else how the wait ended."""
+    """Wait until node 0's name and port answer; on node 0 itself, until its name is known.
+
+    A pod's name is known some seconds after the pod runs. Returns None when they answer, else how the wait ended.
+    """
     settings = context.settings
+    if settings.node_rank == 0:
+        return _wait(context, settings.master_addr, lambda: _look_up(settings.master_addr))
+    where = f"{settings.master_addr}:{settings.master_port}"
+    return _wait(context, where, lambda: _knock(settings.master_addr, settings.master_port))
+
+
+def _wait(context: Context, where: str, look: Callable[[], str | None]) -> Verdict | None:
     patience = context.job.spec.distributed.rendezvous_timeout_seconds
     deadline, line = time.monotonic() + patience, Periodic(SAY_SECONDS)
-    where = f"{settings.master_addr}:{settings.master_port}"
     context.enter("waiting", f"waiting for node 0 at {where}")
-    while (problem := _knock(settings.master_addr, settings.master_port)) is not None:
+    while (problem := look()) is not None:
         line.say(f"waiting for node 0 at {where}: {problem}")
         context.tick()
         if context.stop.requested:
@@ -79,6 +89,15 @@ def _missing(context: Context) -> str:
 
 def _timed_out(error: Exception) -> bool:
     return "timeout" in str(error).lower() or "timed out" in str(error).lower()
+
+
+def _look_up(host: str) -> str | None:
+    """None if the name is known, else why not."""
+    try:
+        socket.getaddrinfo(host, None)
+    except socket.gaierror:
+        return "its name is not known yet"
+    return None
 
 
 def _knock(host: str, port: int) -> str | None:

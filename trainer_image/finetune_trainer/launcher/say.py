@@ -17,8 +17,10 @@ class Periodic:
     def __init__(self, seconds: float) -> None:
         self._seconds, self._next = seconds, 0.0
 
-    def say(self, text: str) -> None:
-        """Say `text` if the last line is old enough."""
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + self._seconds
-            say(text)
+    def say(self, text: str) -> bool:
+        """Say `text` if the last line is old enough. Returns whether it was."""
+        if time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + self._seconds
+        say(text)
+        return True

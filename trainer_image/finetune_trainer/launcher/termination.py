@@ -19,9 +19,13 @@ def write(path: Path, message: TerminationMessage) -> None:
 
 def encode(message: TerminationMessage) -> str:
     """JSON of at most MAX_BYTES bytes; only the text for people is shortened."""
-    text = message.model_dump_json(by_alias=True, exclude_none=True)
+    text = _json(message)
     words = message.message
     while len(text.encode()) > MAX_BYTES:
         words = words[: len(words) * 9 // 10]
-        text = message.model_copy(update={"message": words + " ..."}).model_dump_json(by_alias=True, exclude_none=True)
+        text = _json(message.model_copy(update={"message": words + " ..."}))
     return text
+
+
+def _json(message: TerminationMessage) -> str:
+    return message.model_dump_json(by_alias=True, exclude_none=True)

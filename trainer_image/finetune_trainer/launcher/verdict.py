@@ -6,7 +6,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from finetune_api.contract import ExitCode, Phase
+from finetune_api.contract import ExitCode, Phase, Progress
 from finetune_trainer.failure import Failure
 from finetune_trainer.launcher.causes import MORE_HOST_MEMORY, Cause, explain, explain_exit
 from finetune_trainer.launcher.peers import PeerFailure
@@ -42,7 +42,12 @@ class End:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the launcher leaves with. `traceback`: of the root cause, for the log."""
+    """What the launcher leaves with.
+
+    Attributes:
+        traceback: of the root cause, for the log.
+        progress: where training stood at the end.
+    """
 
     exit_code: ExitCode
     reason: str
@@ -51,6 +56,7 @@ class Verdict:
     phase: Phase | None = None
     step: int | None = None
     traceback: str = ""
+    progress: Progress | None = None
 
 
 def judge(
