@@ -59,7 +59,8 @@ def init(
     if problems:
         raise typer.Exit(1)
     file.write_text(text)
-    typer.echo(f"Wrote {file}. Next:\n  finetune validate {file}\n  finetune run {file}")
+    on_a_cluster = f"\n  kubectl apply -f {file}" if answers.claim else ""
+    typer.echo(f"Wrote {file}. Next:\n  finetune validate {file}\n  finetune run {file}{on_a_cluster}")
 
 
 def _answer(flag: str | None, question: str, default: str, ask: bool) -> str:

@@ -47,6 +47,7 @@ def test_every_combination_validates(data_format: str, method: str, claim: str, 
     ]
     result = init(str(path), *flags, "--format", data_format, "--method", method, "--output", claim)
     assert result.exit_code == 0, result.output
+    assert (f"  kubectl apply -f {path}\n" in result.output) == bool(claim)
     job = load_job(path)
     assert (job.metadata.name, job.dataset.sources[0].uri) == ("on", "file:///rows:%20[#1].jsonl")
     assert (job.dataset.sources[0].format, job.spec.training.method) == (data_format, method)

@@ -5,7 +5,6 @@ Versions and checksums are those of the go.mod and go.sum files under go/.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from cluster.command import run
+from cluster.content import digest
 from cluster.folders import cache
 from cluster.lacks import Lacking
 from cluster.locked import locked
@@ -24,11 +24,11 @@ _KUBERNETES = "kube-apiserver kube-controller-manager kube-scheduler kube-proxy 
 #: Go since 1.21 fetches by itself the newer Go that a go.mod asks for.
 _OLDEST_GO = (1, 21)
 
-#: Name of a program -> (its module under go/, its package).
+#: Name of a program -> (its module under go/, its package; "." is the module's own).
 PROGRAMS: Mapping[str, tuple[str, str]] = {
     "etcd": ("etcd", "go.etcd.io/etcd/server/v3"),
     **{name: ("kubernetes", f"k8s.io/kubernetes/cmd/{name}") for name in _KUBERNETES},
-    "coredns": ("coredns", "github.com/coredns/coredns"),
+    "coredns": ("coredns", "."),
     "kind": ("kind", "sigs.k8s.io/kind"),
     "helm": ("helm", "helm.sh/helm/v4/cmd/helm"),
 }
@@ -39,15 +39,15 @@ CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 def binaries(log: Callable[[str], object] = print, names: Iterable[str] = PROGRAMS) -> Path:
     """Return a folder that holds the programs `names`, building those that are missing.
 
-    The folder is cached by content of go/ and of this file. Two processes may ask at the same time, and either may be killed:
-    a program appears under its name only when it is complete. The first time, all of them take about 8 minutes on 2 cores and
-    7 GB of Go's own caches.
+    The folder is cached by content of go/ and by how programs are built. Two processes may ask at the same time, and either may be
+    killed: a program appears under its name only when it is complete. The first time, all of them take about 8 minutes on 2 cores
+    and 7 GB of Go's own caches.
 
     Raises:
         Lacking: there is no Go, or one older than 1.21.
     """
     folder = cache() / f"binaries-{content()}"
-    missing = [name for name in names if not (folder / name).exists()]
+    missing = _missing(folder, names)
     if missing:
         _check_go()
         log(f"Building {', '.join(missing)} from Go modules (once; about 8 minutes for all, with Go's caches empty)")
@@ -58,6 +58,12 @@ def binaries(log: Callable[[str], object] = print, names: Iterable[str] = PROGRA
                 _build(name, folder)
                 log(f"  {name}: {time.monotonic() - start:.0f} s")
     return folder
+
+
+def check_buildable() -> None:
+    """Raise Lacking where programs are missing and cannot be built here."""
+    if _missing(cache() / f"binaries-{content()}", PROGRAMS):
+        _check_go()
 
 
 def version(module: str) -> str:
@@ -77,31 +83,31 @@ def module_folder(module: str) -> Path:
 
 def content() -> str:
     """A digest of all that decides what the programs are."""
-    digest = hashlib.sha256()
-    for file in [Path(__file__), *sorted(_MODULES.glob("*/go.*"))]:
-        digest.update(f"{file.parent.name}/{file.name}\0".encode() + file.read_bytes())
-    return digest.hexdigest()[:12]
+    return digest([_MODULES, *(f"{name} {module} {package} {_flags(module)}" for name, (module, package) in PROGRAMS.items())])
+
+
+def _missing(folder: Path, names: Iterable[str]) -> list[str]:
+    return [name for name in names if not (folder / name).exists()]
 
 
 def _build(name: str, folder: Path) -> None:
     module, package = PROGRAMS[name]
     unfinished = folder / ".unfinished" / name
-    flags = f"-s -w {_stamps(module)}".strip()
     environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
-    run(["nice", "go", "build", "-ldflags", flags, "-o", str(unfinished), package], cwd=_MODULES / module, env=environment)
+    run(["nice", "go", "build", "-ldflags", _flags(module), "-o", str(unfinished), package], cwd=_MODULES / module, env=environment)
     unfinished.rename(folder / name)
 
 
-def _stamps(module: str) -> str:
-    """Linker flags for a version that a program cannot know by itself when it is built as a dependency."""
+def _flags(module: str) -> str:
+    """The linker's flags: no symbols, and the version where a program that is built as a dependency cannot know it."""
     if module == "helm":
-        return f"-X helm.sh/helm/v4/internal/version.version={version('helm.sh/helm/v4')}"
+        return f"-s -w -X helm.sh/helm/v4/internal/version.version={version('helm.sh/helm/v4')}"
     if module != "kubernetes":
-        return ""
+        return "-s -w"
     full = version("k8s.io/kubernetes")
     major, minor, _ = full.removeprefix("v").split(".")
     stamps = {"gitVersion": full, "gitMajor": major, "gitMinor": minor}
-    return " ".join(f"-X k8s.io/component-base/version.{key}={value}" for key, value in stamps.items())
+    return "-s -w " + " ".join(f"-X k8s.io/component-base/version.{key}={value}" for key, value in stamps.items())
 
 
 def _check_go() -> None:

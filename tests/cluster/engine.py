@@ -17,9 +17,7 @@ def engine(log: Callable[[str], object]) -> Docker:
     if succeeds(["docker", "info"]):
         return Docker({**os.environ, "DOCKER_BUILDKIT": "1"}, prepared=False)
     folder = engine_state()
-    if not prepared.runs(folder):
-        log("No Docker engine answers (`docker info`): starting one in namespaces of its own")
-        prepared.up(folder, cache() / "engine", log)
+    prepared.up(folder, cache() / "engine", log)
     return Docker(prepared.environment(folder), prepared=True)
 
 

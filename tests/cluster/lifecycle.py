@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from cluster import images, kind, kind_config, loading
-from cluster.binaries import binaries
+from cluster.binaries import binaries, check_buildable
 from cluster.content import digest
 from cluster.docker import Docker
 from cluster.engine import engine, engine_state
@@ -81,6 +81,7 @@ def up(log: Log = print) -> Cluster:
         shared = kind_config.shared(kind_config.read())
         return Cluster(Path(given).resolve(), shared, binaries(log, ("kubectl", "helm")), log=log)
     with locked(cache() / "state.lock", log):
+        check_buildable()
         docker = engine(log)
         config = kind_config.with_shared(kind_config.read(), _shared_folder())
         if docker.prepared:

@@ -115,7 +115,7 @@ class OperatorLoop:
         if patch is None or not current or current[0]["metadata"]["resourceVersion"] != job.resource_version:
             return
         raw = copy.deepcopy(current[0])
-        raw["status"] = _merge(raw.get("status", {}), patch["status"])
+        raw["status"] = merge_patch(raw.get("status", {}), patch["status"])
         self._put("FineTuneJob", raw)
 
     def _put(self, kind: Kind, raw: Manifest) -> None:
@@ -158,13 +158,13 @@ def _version(raw: Manifest) -> int:
     return int(raw["metadata"]["resourceVersion"])
 
 
-def _merge(old: Manifest, patch: Manifest) -> Manifest:
+def merge_patch(old: Manifest, patch: Manifest) -> Manifest:
     """A JSON merge patch (RFC 7396)."""
     merged = {key: value for key, value in old.items() if key not in patch}
     for key, value in patch.items():
         if isinstance(value, dict):
             before = old.get(key)
-            merged[key] = _merge(before if isinstance(before, dict) else {}, value)
+            merged[key] = merge_patch(before if isinstance(before, dict) else {}, value)
         elif value is not None:
             merged[key] = value
     return merged

@@ -95,13 +95,14 @@ class Cluster:
             return
         pods = self.pods_of(job)
         active = [pod for pod in pods if pod["status"]["phase"] not in ("Succeeded", "Failed")]
-        failed = any(pod["status"]["phase"] == "Failed" and "deletionTimestamp" not in pod["metadata"] for pod in pods)
+        failed = "FailureTarget" in _true(job) or job["metadata"]["uid"] in self._robbed
+        failed |= any(pod["status"]["phase"] == "Failed" and "deletionTimestamp" not in pod["metadata"] for pod in pods)
         if stale:
-            if not seen["spec"].get("suspend") and not failed and "FailureTarget" not in _true(job):
+            if not seen["spec"].get("suspend") and not failed:
                 self._create_pods(job, pods)
             return
         suspended = job["spec"].get("suspend", False)
-        if failed or "FailureTarget" in _true(job) or job["metadata"]["uid"] in self._robbed:
+        if failed:
             self._delete_pods(active)
             self._set(job, "FailureTarget" if active else "Failed")
         elif {_rank(pod) for pod in pods if pod["status"]["phase"] == "Succeeded"} == set(range(job["spec"]["completions"])):

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from core.builders import NAME, job
 
+from core.builders import NAME, job
 from finetune_api.status import Condition, FineTuneJobStatus
 from finetune_operator.core.model import Claim, Job, References
 from finetune_operator.core.policies.accept import invalid, refusal
@@ -23,7 +23,9 @@ DATA = {"sources": [{"uri": "configmap://pairs/train.jsonl", "format": "alpaca"}
 def test_a_job_names_its_objects() -> None:
     everything = job(
         model={"source": "pvc://models/qwen", "tokenSecretRef": {"name": "hf"}},
-        dataset={"sources": [{"uri": "pvc://data/a.jsonl", "format": "alpaca"}, {"uri": "configmap://pairs/b.jsonl", "format": "alpaca"}]},
+        dataset={
+            "sources": [{"uri": "pvc://data/a.jsonl", "format": "alpaca"}, {"uri": "configmap://pairs/b.jsonl", "format": "alpaca"}]
+        },
         trainer={"env": [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "wandb"}}}]},
         resources={"limits": {"nvidia.com/gpu": 8}},
         podTemplate={
@@ -62,7 +64,12 @@ def test_a_spec_that_is_wrong_in_itself() -> None:
 @pytest.mark.parametrize(
     ("spec", "found", "reason", "words"),
     [
-        ({"model": {"source": "hf://a/b", "tokenSecretRef": {"name": "hf"}}}, {"claims": RUNS}, "SecretNotFound", ["Secret hf", "kubectl create"]),
+        (
+            {"model": {"source": "hf://a/b", "tokenSecretRef": {"name": "hf"}}},
+            {"claims": RUNS},
+            "SecretNotFound",
+            ["Secret hf", "kubectl create"],
+        ),
         ({"dataset": DATA}, {"claims": RUNS}, "ConfigMapNotFound", ["ConfigMap pairs", "kubectl create"]),
         (
             {"dataset": DATA},
@@ -110,7 +117,9 @@ def test_a_claim_that_is_only_read_need_not_be_writable_by_all(read_only: bool, 
 ACCEPTED = Condition(type="Accepted", status="True", reason="Accepted", last_transition_time="2026-01-01T00:00:00Z")
 
 
-def other(name: str = "other", age: float = 0, accepted: bool = False, phase: str = "Pending", path: str = NAME, **spec: Any) -> Job:
+def other(
+    name: str = "other", age: float = 0, accepted: bool = False, phase: str = "Pending", path: str = NAME, **spec: Any
+) -> Job:
     """Another job, with the same output folder and `age` seconds older."""
     output = {"volume": {"persistentVolumeClaim": {"claimName": "runs"}}, "path": path}
     read = job(name=name, uid=f"uid-{name}", output=output, **spec)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from core.builders import CONFIG, NAME, START, UID, job, raw_job
 
+from core.builders import CONFIG, NAME, START, UID, job, raw_job
 from finetune_api.contract import TerminationMessage
 from finetune_api.status import FineTuneJobStatus
 from finetune_operator.core import observe
@@ -195,7 +195,9 @@ def test_a_pod_under_way() -> None:
 @pytest.mark.parametrize(("ended", "disrupted"), [(None, True), (90, False), (110, True)])
 def test_what_a_program_did_before_its_pod_was_taken_away_counts(ended: float | None, disrupted: bool) -> None:
     status = {} if ended is None else {"containerStatuses": left_with(1, at=ended)}
-    pod = only_pod(raw_pod(phase="Running", conditions=[condition("DisruptionTarget", 100, reason="DeletionByTaintManager")], **status))
+    pod = only_pod(
+        raw_pod(phase="Running", conditions=[condition("DisruptionTarget", 100, reason="DeletionByTaintManager")], **status)
+    )
     assert pod.disrupted is disrupted
 
 

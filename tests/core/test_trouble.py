@@ -29,7 +29,11 @@ def test_most_pods_have_none() -> None:
     ("pod", "reason", "words"),
     [
         (
-            pending(conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available."}]),
+            pending(
+                conditions=[
+                    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available."}
+                ]
+            ),
             "PodUnschedulable",
             ["cannot be scheduled", "0/3 nodes are available", "resources"],
         ),
@@ -60,7 +64,9 @@ def test_a_volume_that_does_not_mount() -> None:
 
 def test_the_text_stays_while_the_kubelet_tries_again() -> None:
     error = trouble(waits("ErrImagePull", "failed to pull: not found"))
-    again = trouble(waits("ImagePullBackOff", 'Back-off pulling image "example.com/trainer:typo": ErrImagePull: failed to pull: not found'))
+    again = trouble(
+        waits("ImagePullBackOff", 'Back-off pulling image "example.com/trainer:typo": ErrImagePull: failed to pull: not found')
+    )
     assert error == again
 
 
@@ -81,7 +87,9 @@ def test_back_off_without_a_cause_is_not_quoted() -> None:
     ],
 )
 def test_disruptions(reason: str, word: str) -> None:
-    found = trouble({"status": {"phase": "Running", "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": reason}]}})
+    found = trouble(
+        {"status": {"phase": "Running", "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": reason}]}}
+    )
     assert found is not None
     assert found.reason == word
 

@@ -8,12 +8,14 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kubernetes import client, config
 
 import cluster
 from cluster import images
+from cluster.eventually import eventually
 from cluster.lacks import Lacking
 
 from .jobs import put_inputs
@@ -30,16 +32,17 @@ class Installed:
     cluster: cluster.Cluster
     api: client.ApiClient
 
-    def operator_pod(self) -> str:
-        """Name of the operator's pod that is not on its way out."""
-        found = client.CoreV1Api(self.api).list_namespaced_pod(SYSTEM, label_selector="app.kubernetes.io/name=finetune-operator")
-        (pod,) = [pod for pod in found.items if not pod.metadata.deletion_timestamp]
-        return str(pod.metadata.name)
-
     def kill_operator(self) -> None:
-        """kill -9 of the operator's process, on its node; the kubelet starts it again."""
-        pod = client.CoreV1Api(self.api).read_namespaced_pod(self.operator_pod(), SYSTEM)
-        self.cluster.node_exec(pod.spec.node_name, ["pkill", "-KILL", "-f", "finetune_operator"])
+        """kill -9 of the operator's process, and a new pod: the kubelet would wait longer each time to start the old one again."""
+        core = client.CoreV1Api(self.api)
+        pod = eventually(lambda: self._running_operator(core), seconds=60)
+        self.cluster.node_exec(pod.spec.node_name, ["pkill", "-KILL", "-f", "^python -m finetune_operator"])
+        core.delete_namespaced_pod(pod.metadata.name, SYSTEM, grace_period_seconds=0)
+
+    def _running_operator(self, core: client.CoreV1Api) -> Any:
+        pods = core.list_namespaced_pod(SYSTEM, label_selector="app.kubernetes.io/name=finetune-operator").items
+        running = [pod for pod in pods if not pod.metadata.deletion_timestamp and pod.status.container_statuses]
+        return next((pod for pod in running if pod.status.container_statuses[0].state.running), None)
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,7 @@ def test_a_job_that_was_completed_here_is_done_at_once_on_all_nodes(nodes):
         (
             {"name": "other"},
             "OutputOfAnotherJob",
-            "belongs to the job other, and this one is t. To keep both, create",
+            "belongs to the job other, and this one is t. Create the job again",
         ),
     ],
     ids=["settings", "job"],

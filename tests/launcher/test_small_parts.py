@@ -87,8 +87,20 @@ def test_cpus_are_those_of_the_container(tmp_path):
     assert cgroup.available_cpus(tmp_path) == len(os.sched_getaffinity(0))
 
 
+def test_cpus_are_those_of_the_container_with_version_1_of_cgroups(tmp_path):
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000")
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("100000")
+    assert cgroup.available_cpus(tmp_path) == 1
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1")
+    assert cgroup.available_cpus(tmp_path) == len(os.sched_getaffinity(0))
+
+
 def test_kills_for_memory_are_counted(tmp_path):
     assert cgroup.oom_kills(tmp_path) == 0
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
+    assert cgroup.oom_kills(tmp_path) == 1
     (tmp_path / "memory.events").write_text("low 0\noom 3\noom_kill 2\noom_group_kill 0\n")
     assert cgroup.oom_kills(tmp_path) == 2
 

@@ -76,6 +76,10 @@ class Submitted:
         """Its status; empty until the operator has seen it."""
         return dict(self.read().get("status", {}))
 
+    def message(self) -> str:
+        """Its phase in a sentence; empty until the operator has seen it."""
+        return str(self.status().get("message", ""))
+
     def condition(self, kind: str) -> Manifest:
         """A condition, or an empty one."""
         return next((each for each in self.status().get("conditions", []) if each["type"] == kind), {})
@@ -108,7 +112,7 @@ class Submitted:
         """Exactly these Events were posted about it, in this order."""
 
         def there() -> bool:
-            assert self._events() == list(reasons)
+            assert self._events() == list(reasons), self.status()
             return True
 
         eventually(there)

@@ -52,7 +52,7 @@ def test_two_jobs_never_share_an_output_folder(submit: Submit, api: Api, namespa
     (owner,) = accepted
     refused = [job for job in jobs if job is not owner]
     assert {job.condition("Accepted")["reason"] for job in refused} == {"OutputInUse"}
-    assert all(owner.name in job.status()["message"] for job in refused)
+    assert all(owner.name in job.message() for job in refused)
     assert len(kubelet.pods()) == 1
 
 
@@ -69,10 +69,10 @@ def test_what_keeps_a_pod_from_running_is_said(submit: Submit, kubelet: Kubelet)
     job = submit()
     first, second = kubelet.wait_for_pods(2)
     kubelet.unschedulable(first)
-    eventually(lambda: "2 Insufficient memory" in job.status()["message"])
+    eventually(lambda: "2 Insufficient memory" in job.message())
     kubelet.image_pull_backoff(kubelet.run(first, ready=False))
     kubelet.image_pull_backoff(second)
-    eventually(lambda: "example/trainer:1 cannot be pulled" in job.status()["message"])
+    eventually(lambda: "example/trainer:1 cannot be pulled" in job.message())
 
 
 def test_a_volume_that_does_not_mount_is_said(submit: Submit, kubelet: Kubelet):
@@ -80,7 +80,7 @@ def test_a_volume_that_does_not_mount_is_said(submit: Submit, kubelet: Kubelet):
     (pod,) = kubelet.wait_for_pods(1)
     pod = kubelet.waiting(pod, "ContainerCreating")
     kubelet.report(pod, "FailedMount", 'MountVolume.SetUp failed for volume "x" : no such export: nfs.example.com:/runs')
-    eventually(lambda: "no such export" in job.status()["message"], 15)
+    eventually(lambda: "no such export" in job.message(), 15)
 
 
 def test_what_the_api_server_refuses_is_said_and_tried_again(submit: Submit, api: Api, namespace: str, kubelet: Kubelet):
@@ -96,19 +96,19 @@ def test_what_the_api_server_refuses_is_said_and_tried_again(submit: Submit, api
     # There is no quota controller here to say it.
     api.request("PATCH", f"{at}/none/status", {"status": {"hard": none, "used": none}}, "application/merge-patch+json")
     job = submit()
-    eventually(lambda: "exceeded quota" in job.status().get("message", ""))
+    eventually(lambda: "exceeded quota" in job.message())
     assert job.status().get("startTime") is None
     api.request("DELETE", f"{at}/none")
     kubelet.wait_for_pods(2)
-    eventually(lambda: "quota" not in job.status()["message"])
+    eventually(lambda: "quota" not in job.message())
 
 
 def test_an_object_of_somebody_else_is_left_alone(submit: Submit, api: Api, namespace: str, kubelet: Kubelet):
     api.create(config_map(namespace, "ftj-a", x="y"))
     job = submit()
-    eventually(lambda: "ftj-a exists already" in job.status().get("message", ""))
+    eventually(lambda: "ftj-a exists already" in job.message())
     assert api.get("ConfigMap", namespace, "ftj-a")["data"] == {"x": "y"}
     api.delete("ConfigMap", namespace, "ftj-a")
     eventually(lambda: (api.find("ConfigMap", namespace, "ftj-a") or {"metadata": {}})["metadata"].get("ownerReferences"))
     kubelet.wait_for_pods(2)
-    eventually(lambda: "exists already" not in job.status()["message"])
+    eventually(lambda: "exists already" not in job.message())

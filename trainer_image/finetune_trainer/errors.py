@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: How a token for the hub is given.
+SIGN_IN = "set HF_TOKEN (on a cluster: spec.model.tokenSecretRef)"
+
 
 class UserError(Exception):
     """Bad spec, data, model or volume: a retry gives the same result (exit code USER_ERROR).

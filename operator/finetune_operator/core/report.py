@@ -26,7 +26,7 @@ def report(job: Job, observed: Observed, step: Step, now: float) -> FineTuneJobS
             "phase": step.standing.phase,
             "message": message(step.standing.message),
             "observed_generation": job.generation,
-            "conditions": conditions.updated(old.conditions, _facts(old, step), job.generation, now),
+            "conditions": conditions.updated(old.conditions, _facts(old, observed, step), job.generation, now),
             "attempt": step.history.attempt,
             "restarts": step.history.restarts,
             "preemptions": step.history.preemptions,
@@ -47,8 +47,8 @@ def output(job: Job) -> str | None:
     return None if folder is None else word(f"pvc://{folder[0]}/{folder[1]}")
 
 
-def _facts(old: FineTuneJobStatus, step: Step) -> Iterator[Fact]:
-    started = old.start_time is not None or step.creates
+def _facts(old: FineTuneJobStatus, observed: Observed, step: Step) -> Iterator[Fact]:
+    started = old.start_time is not None or step.creates or bool(observed.attempts)
     if step.accepted is not None:
         yield step.accepted
     elif started and not conditions.holds(old.conditions, "Accepted"):  # The write that told of it was lost.

@@ -113,8 +113,7 @@ class AioKube:
         query = {
             "labelSelector": labels,
             "fieldSelector": fields,
-            "resourceVersion": "0" if cached else "",
-            "limit": "" if cached else str(_PAGE),
+            **({"resourceVersion": "0"} if cached else {"limit": str(_PAGE)}),
         }
         items: list[Manifest] = []
         while True:

@@ -12,6 +12,10 @@ from kubernetes.aio.config import ConfigException, load_kube_config
 from kubernetes.aio.config.incluster_config import SERVICE_CERT_FILENAME, SERVICE_TOKEN_FILENAME, InClusterConfigLoader
 
 
+#: Enough to keep an API server busy; each costs both sides a TLS handshake.
+_CONNECTIONS = 32
+
+
 class LoginError(Exception):
     """Neither a kubeconfig nor a service account can be used; the text is one line that says what to do."""
 
@@ -22,7 +26,7 @@ async def load_configuration(env: Mapping[str, str] = os.environ) -> Configurati
     Raises:
         LoginError: what is there to log in with is missing or cannot be read.
     """
-    configuration = Configuration()
+    configuration = Configuration(connection_pool_maxsize=_CONNECTIONS)
     # Otherwise aiohttp looks for a proxy and a .netrc file before each request, in a thread.
     configuration.client_session_kwargs = {"trust_env": False}
     in_cluster = not env.get("KUBECONFIG") and "KUBERNETES_SERVICE_HOST" in env

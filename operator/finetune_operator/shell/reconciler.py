@@ -145,7 +145,7 @@ class Reconciler:
             plan = make_plan(job, observed, self._clock(), self._config)
             if not plan.needs:
                 return observed, plan
-            if "references" in plan.needs:
+            if "references" in plan.needs and references is None:
                 await until_written.enter_async_context(self._references.alone(manifest))
                 references = await self._references.look_up(job)
             if "fresh" in plan.needs:

@@ -90,8 +90,10 @@ class ReferenceReader:
     async def _nodes(self) -> tuple[dict[str, str], ...] | None:
         try:
             listed = await self._kube.list(NODES, None, cached=True)
-        except Refused:
-            return None
+        except Refused as refused:
+            if refused.code == _FORBIDDEN:
+                return None
+            raise
         nodes = tuple((node.get("status") or {}).get("allocatable") or {} for node in listed.items)
         return nodes or None  # A cluster without any node yet says nothing about those to come.
 

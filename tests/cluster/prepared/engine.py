@@ -53,6 +53,7 @@ def up(state: Path, data: Path, log: Callable[[str], object]) -> None:
         return
     if os.geteuid() != 0:
         raise Lacking("No Docker engine answers (`docker info`), and only root can prepare one")
+    log("No Docker engine answers (`docker info`): starting one in namespaces of its own")
     packages.install(log)
     down(state)
     state.mkdir(parents=True, exist_ok=True)

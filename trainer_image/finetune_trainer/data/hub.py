@@ -13,7 +13,7 @@ from typing import Any
 
 from finetune_api.spec import DataSource
 from finetune_trainer.data.rows import Place, Row
-from finetune_trainer.errors import UserError
+from finetune_trainer.errors import SIGN_IN, UserError
 
 #: Pauses between tries while the hub cannot be reached, in seconds.
 RETRY_DELAYS = (1.0, 3.0, 10.0)
@@ -148,7 +148,7 @@ def _explain(exc: BaseException, repo: str, revision: str | None) -> UserError |
             status = cause.response.status_code
             if status == 401:
                 return UserError(
-                    "HubTokenRefused", f"{place} does not accept the token for {repo}.", "Set HF_TOKEN to a valid one."
+                    "HubTokenRefused", f"{place} does not accept the token for {repo}.", f"Make a new one and {SIGN_IN}."
                 )
             return UserError("HubUnreachable", f"{place} answers with status {status} for {repo}.", "Try again later.")
         if isinstance(cause, httpx2.TransportError | errors.OfflineModeIsEnabled | ConnectionError):
@@ -162,12 +162,12 @@ def _place() -> str:
 
 
 def _gated(repo: str) -> UserError:
-    hint = f"Accept it at {_place()}/datasets/{repo} and set HF_TOKEN to a token of that account."
+    hint = f"Accept it at {_place()}/datasets/{repo} and {SIGN_IN} to a token of that account."
     return UserError("DatasetGated", f"hf://{repo} is gated: its owner asks you to accept a licence first.", hint)
 
 
 def _missing(repo: str) -> UserError:
-    hint = "Check the spelling; if it is private, set HF_TOKEN."
+    hint = f"Check the spelling; if it is private, {SIGN_IN}."
     return UserError("DatasetNotFound", f"There is no data set {repo} on {_place()}.", hint)
 
 

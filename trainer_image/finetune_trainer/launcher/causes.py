@@ -14,7 +14,8 @@ LESS_MEMORY = (
     "Use less memory: a smaller training.perDeviceTrainBatchSize (with more gradientAccumulationSteps for the same global batch), "
     "a shorter dataset.maxLength, training.gradientCheckpointing: true, method: lora, or a larger machine."
 )
-MORE_HOST_MEMORY = "Raise the memory limit of the container if it has one."
+MORE_HOST_MEMORY = "Raise the memory limit of the container (spec.resources.limits) if it has one."
+MORE_SHARED_MEMORY = "Raise spec.resources.sharedMemory, which is the size of a pod's /dev/shm."
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ _ROWS: tuple[tuple[Callable[[Failure], bool], Cause], ...] = (
             "SharedMemory",
             ExitCode.USER_ERROR,
             "Shared memory (/dev/shm) is too small.",
-            "Give the pod a larger memory-backed /dev/shm.",
+            MORE_SHARED_MEMORY,
         ),
     ),
     (
@@ -163,7 +164,7 @@ _ROWS: tuple[tuple[Callable[[Failure], bool], Cause], ...] = (
             "NotPermitted",
             ExitCode.USER_ERROR,
             "The user that the training runs as may not use this file.",
-            "Change the owner or mode of the file, or runAsUser and fsGroup of the pod.",
+            "Change the owner or mode of the file, or runAsUser and fsGroup in spec.podTemplate.spec.securityContext.",
         ),
     ),
     (
@@ -190,7 +191,7 @@ _SIGNALS = {
         "SharedMemory",
         ExitCode.RETRYABLE,
         "A bus error: /dev/shm, or the disk behind a memory-mapped file, is full.",
-        "Give the pod a larger memory-backed /dev/shm, or free disk space.",
+        f"{MORE_SHARED_MEMORY} Or free disk space.",
     ),
     11: Cause(
         "Crashed",

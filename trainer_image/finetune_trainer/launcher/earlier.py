@@ -12,12 +12,12 @@ from finetune_trainer.results.earlier_run import Refusal, Refused, inspect, judg
 from finetune_trainer.results.log import read_log
 from finetune_trainer.settings import NodeSettings
 
-_ELSEWHERE = "create the job again with another spec.output.path, or empty the folder."
+_ELSEWHERE = "Create the job again with another spec.output.path, or empty the folder."
 _HINTS: Mapping[Refusal, str] = {
-    "OutputNotOurs": "Create the job again with another spec.output.path.",
-    "OutputUnreadable": _ELSEWHERE.capitalize(),
-    "OutputOfAnotherJob": f"To keep both, {_ELSEWHERE}",
-    "SettingsChanged": f"To go on from its checkpoints, put the settings back. To start over, {_ELSEWHERE}",
+    "OutputNotOurs": _ELSEWHERE,
+    "OutputUnreadable": _ELSEWHERE,
+    "OutputOfAnotherJob": _ELSEWHERE,
+    "SettingsChanged": f"To go on from its checkpoints, put the settings back. To start over: {_ELSEWHERE}",
 }
 
 
@@ -37,9 +37,7 @@ def look(job: FineTuneJob, settings: NodeSettings) -> Verdict | None:
         raise UserError(ruling.reason, ruling.problem, _HINTS[ruling.reason])
     if ruling != "complete":
         return None
-    words = (
-        f"{settings.output_dir} holds the result of this very job already: nothing is left to do. To train it again, {_ELSEWHERE}"
-    )
+    words = f"{settings.output_dir} holds the result of this very job already: nothing is left to do. To train again: {_ELSEWHERE}"
     return Verdict(ExitCode.OK, "Completed", words, progress=_final_progress(settings))
 
 

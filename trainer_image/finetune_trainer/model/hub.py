@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from finetune_trainer.errors import UserError
+from finetune_trainer.errors import SIGN_IN, UserError
 from finetune_trainer.model.files import check_files, needed_files
 from finetune_trainer.model.progress import Report, progress_bar
 from finetune_trainer.prepared import LocalModel
@@ -128,7 +128,7 @@ class _Hub:
             raise UserError(
                 "ModelGated",
                 f"{self.repo} is gated: its owner asks you to accept a licence first.",
-                f"Accept it at {place}/{self.repo} and set HF_TOKEN to a token of that account.",
+                f"Accept it at {place}/{self.repo} and {SIGN_IN} to a token of that account.",
             ) from error
         except errors.RepositoryNotFoundError as error:
             raise UserError("ModelNotFound", f"There is no model {self.repo} on {place}.", self._nearest_repo()) from error
@@ -147,7 +147,7 @@ class _Hub:
     def _refused(self, error: Any, place: str) -> Exception:
         status = error.response.status_code
         if status == 401:
-            hint = "Make a new one at its settings page and set HF_TOKEN." if _has_token() else "Set HF_TOKEN."
+            hint = f"Make a new one at its settings page and {SIGN_IN}." if _has_token() else f"You may have to {SIGN_IN}."
             return UserError("HubTokenRefused", f"{place} does not accept the token for {self.repo}.", hint)
         if status == 429 or status >= 500:
             return _UnreachableError(f"the hub {place} answers with status {status}", offline=False)
@@ -160,7 +160,7 @@ class _Hub:
             near = get_close_matches(name, names, 1)
             if near:
                 return f"Did you mean hf://{names[near[0]]}?"
-        return "Check the spelling." if _has_token() else "Check the spelling; if it is private, set HF_TOKEN."
+        return "Check the spelling." if _has_token() else f"Check the spelling; if it is private, {SIGN_IN}."
 
     def _nearest_revision(self) -> str:
         with suppress(Exception):  # Only advice.
