@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import tiny
 from cluster_fixtures import api, control_plane, kubelet, namespace, pytest_collection_finish  # noqa: F401
 from examples.quickstart import get_model, make_data
+
+settings.register_profile("busy", deadline=None)  # A busy machine is no failure.
+settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster.command import run, succeeds
+
+
+def full_name(image: str) -> str:
+    """The name by which containerd knows an image: with its registry, which Docker leaves out where it is its own."""
+    first, slash, _ = image.partition("/")
+    if not slash:
+        return f"docker.io/library/{image}"
+    return image if "." in first or ":" in first or first == "localhost" else f"docker.io/{image}"
 
 
 @dataclass(frozen=True)
@@ -18,7 +26,7 @@ class Docker:
         prepared: it was prepared by this project, on a machine that has neither engine nor registry.
     """
 
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     prepared: bool
 
     def run(self, *arguments: str | Path) -> str:
@@ -48,7 +56,3 @@ class Docker:
         for name, file in (secrets or {}).items():
             argv += ["--secret", f"id={name},src={file}"]
         self.run(*argv, context)
-
-    def tags(self, repository: str) -> Iterable[str]:
-        """The names, NAME:TAG, of all images of a repository."""
-        return self.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository).split()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cluster.command import run, succeeds
 from cluster.docker import Docker
+from cluster.kind_config import SHARED
 
 NAME = "finetune"
 #: The engine's network that the nodes are on.
@@ -30,9 +31,12 @@ def exists(docker: Docker) -> bool:
 
 
 def remove(docker: Docker) -> None:
-    """Remove nodes, their volumes and their network, whatever state they are in."""
+    """Remove nodes, their volumes (what is in the shared folder too) and their network, whatever state they are in."""
     nodes = _containers(docker)
     if nodes:
+        for node in running(docker):
+            # Files of pods may belong to users that this one, if not root, cannot delete files of.
+            succeeds(["docker", "exec", node, "find", SHARED, "-mindepth", "1", "-delete"], env=docker.environment)
         docker.run("rm", "--force", "--volumes", *nodes)
     if NETWORK in docker.run("network", "ls", "--format", "{{.Name}}").split():
         docker.run("network", "rm", NETWORK)

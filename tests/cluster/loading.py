@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.command import CommandError, run, run_bytes
-from cluster.docker import Docker
+from cluster.docker import Docker, full_name
 from cluster.kind import NAME
 
 _CTR = ("ctr", "--namespace", "k8s.io")
@@ -41,7 +41,7 @@ def load_on_top(docker: Docker, nodes: Sequence[str], image: str, below: str, fo
     layers, settings = json.loads(docker.run("image", "inspect", "--format", "[{{json .RootFS.Layers}}, {{json .Config}}]", image))
     if layers[:-1] != config["rootfs"]["diff_ids"]:
         raise CommandError(f"{image} is not {below} with one more layer")
-    archive = stacked(_full_name(image), manifest, config, settings, _folder_of(docker, image, folder))
+    archive = stacked(full_name(image), manifest, config, settings, _folder_of(docker, image, folder))
     with ThreadPoolExecutor(len(lacking)) as pool:
         list(pool.map(lambda node: _import(docker, node, archive), lacking))
 
@@ -72,16 +72,12 @@ def stacked(name: str, manifest: Mapping[str, Any], config: Mapping[str, Any], s
 
 
 def _lacking(docker: Docker, nodes: Sequence[str], image: str) -> list[str]:
-    return [node for node in nodes if _full_name(image) not in docker.run("exec", node, *_CTR, "images", "list", "--quiet").split()]
-
-
-def _full_name(image: str) -> str:
-    return image if "/" in image else f"docker.io/library/{image}"
+    return [node for node in nodes if full_name(image) not in docker.run("exec", node, *_CTR, "images", "list", "--quiet").split()]
 
 
 def _read_image(docker: Docker, node: str, image: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Manifest and config of an image that a node holds."""
-    listed = docker.run("exec", node, *_CTR, "images", "list", f"name=={_full_name(image)}").splitlines()
+    listed = docker.run("exec", node, *_CTR, "images", "list", f"name=={full_name(image)}").splitlines()
     if len(listed) < 2:
         raise CommandError(f"{node} does not hold {image}")
     manifest = _read_blob(docker, node, next(word for word in listed[1].split() if word.startswith("sha256:")))

@@ -25,7 +25,7 @@ def tools(module: str) -> set[str]:
 @pytest.mark.parametrize("name", binaries.PROGRAMS)
 def test_every_program_is_a_tool_of_its_module(name: str) -> None:
     module, package = binaries.PROGRAMS[name]
-    assert package in tools(module) or package == "." and (binaries._MODULES / module / "main.go").is_file()
+    assert package in tools(module) or (package == "." and (binaries._MODULES / module / "main.go").is_file())
 
 
 def test_kubernetes_parts_have_its_version() -> None:

@@ -8,6 +8,9 @@ import json
 import tarfile
 from typing import Any
 
+import pytest
+
+from cluster.docker import full_name
 from cluster.loading import stacked
 
 MANIFEST = {"layers": [{"mediaType": "any", "digest": "sha256:aa", "size": 7}], "config": {"digest": "sha256:cc"}}
@@ -44,3 +47,17 @@ def test_it_has_the_new_layer_and_names_the_others() -> None:
     assert config["rootfs"]["diff_ids"] == ["sha256:bb", top["digest"]]
     assert config["config"] == SETTINGS
     assert len(files) == 5, "manifest, config, layer, index.json, oci-layout"
+
+
+@pytest.mark.parametrize(
+    ("image", "full"),
+    [
+        ("top:1", "docker.io/library/top:1"),
+        ("team/top:1", "docker.io/team/top:1"),
+        ("localhost/top:1", "localhost/top:1"),
+        ("registry.example/team/top:1", "registry.example/team/top:1"),
+        ("registry:5000/top", "registry:5000/top"),
+    ],
+)
+def test_containerd_knows_images_with_their_registry(image: str, full: str) -> None:
+    assert full_name(image) == full

@@ -91,11 +91,14 @@ class OperatorLoop:
         if made is None:
             return None
         job, planned = made
+        if mishap == "dies while acting":
+            for action in planned.actions[:1]:
+                # Everything goes out at once, so the last one may be all that arrives.
+                self._do(Create(action.manifests[-1:]) if isinstance(action, Create) else action)
+            self.restart()
+            return planned
         for action in planned.actions:
             self._do(action)
-            if mishap == "dies while acting":
-                self.restart()
-                return planned
         if mishap == "dies before writing":
             self.restart()
         elif mishap == "nothing":
@@ -148,10 +151,14 @@ class OperatorLoop:
         self._put("Job", job)
 
     def _create(self, manifest: Manifest) -> None:
-        name = manifest["metadata"]["name"]
-        if manifest["kind"] == "Job" and ("Job", name) not in self.cluster.objects:
-            self._put("Job", copy.deepcopy(manifest))
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        if (kind, name) in self.cluster.objects:
+            return
+        if kind == "Job":
+            self._put(kind, copy.deepcopy(manifest))
             self.created.append(name)
+        else:
+            self.cluster.put(kind, copy.deepcopy(manifest))
 
 
 def _version(raw: Manifest) -> int:

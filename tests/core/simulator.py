@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from core.builders import START
-from finetune_api.contract import TerminationMessage
+from finetune_api.contract import ExitCode, TerminationMessage
 from finetune_operator.core.model import Manifest
 from finetune_operator.core.names import ANNOTATION_STOPPED, COMPLETION_INDEX, LABEL_ATTEMPT
 from finetune_operator.core.times import rfc3339
 
-Kind = Literal["FineTuneJob", "Job", "Pod"]
+Kind = Literal["FineTuneJob", "Service", "ConfigMap", "Job", "Pod"]
 _FINAL = ("Complete", "Failed")
 
 
@@ -160,8 +160,9 @@ class Cluster:
     # --- kubelets
 
     def start(self, name: str) -> None:
+        """The process starts, unless what the pod mounts and what its peers look it up by is missing."""
         process = self._process(name)
-        if process.state == "waiting":
+        if process.state == "waiting" and self.all("ConfigMap") and self.all("Service"):
             process.state = "running"
 
     def end(self, name: str, code: int, says: str | None = None) -> None:
@@ -186,6 +187,31 @@ class Cluster:
 
     def _process(self, pod: str) -> Process:
         return self.processes[self.objects["Pod", pod]["metadata"]["uid"]]
+
+    # --- everybody
+
+    def sync_all(self) -> None:
+        for _, job in list(attempts(self)):
+            self.sync(job["metadata"]["name"])
+
+    def go_on(self) -> None:
+        """A second in which all of Kubernetes does what it should: pods start, and those that were told to leave save and do."""
+        self.now += 1
+        self.collect_garbage()
+        self.sync_all()
+        for pod in self.all("Pod"):
+            name = pod["metadata"]["name"]
+            if "deletionTimestamp" in pod["metadata"]:
+                self.end(name, ExitCode.PREEMPTED, "Stopped")
+            else:
+                self.start(name)
+            self.report(name)
+
+    def finish(self) -> None:
+        """All nodes that run have done their work."""
+        for pod in self.all("Pod"):
+            if pod["status"]["phase"] == "Running":
+                self.end(pod["metadata"]["name"], ExitCode.OK, "Completed")
 
     # --- people, queues, nodes
 

@@ -25,6 +25,9 @@ codes = st.sampled_from([0, 0, 0, 1, 64, 75, 76, 77, 77, 78, 137, 143])
 which = st.integers(0, 7)
 booleans = st.booleans()
 late = st.sampled_from([None, None, *KINDS])
+mishaps: st.SearchStrategy[Mishap] = st.sampled_from(
+    ["nothing", "nothing", "nothing", "dies before acting", "dies while acting", "dies before writing", "write refused"]
+)
 words = st.sampled_from([None, "PeerLost", "OutOfMemory", "Stopped"])
 
 
@@ -35,9 +38,13 @@ class AnyLife(RuleBasedStateMachine):
         deadline=st.sampled_from([None, None, 60, 600]),
         ttl=st.sampled_from([None, 50]),
         suspend=booleans,
+        first=mishaps,
         head_start=st.integers(0, 5),
+        late=late,
     )
-    def begin(self, deadline: int | None, ttl: int | None, suspend: bool, head_start: int) -> None:
+    def begin(
+        self, deadline: int | None, ttl: int | None, suspend: bool, first: Mishap, head_start: int, late: Kind | None
+    ) -> None:
         policy = {"maxRestarts": MAX_RESTARTS, "gracefulStopSeconds": 10, "suspend": suspend}
         policy |= {} if deadline is None else {"activeDeadlineSeconds": deadline}
         policy |= {} if ttl is None else {"ttlSecondsAfterFinished": ttl}
@@ -47,7 +54,8 @@ class AnyLife(RuleBasedStateMachine):
         self.restarts_seen = 0
         self.charged: set[str] = set()
         self.queued: set[str] = set()
-        self.all_goes_well(head_start, None)
+        self.operator_reconciles(first)
+        self.all_goes_well(head_start, late)
 
     # --- the operator
 
@@ -55,11 +63,7 @@ class AnyLife(RuleBasedStateMachine):
     def watch_delivers(self, kind: Kind, count: int) -> None:
         self.operator.deliver(kind, count)
 
-    @rule(
-        mishap=st.sampled_from(
-            ["nothing", "nothing", "nothing", "dies before acting", "dies while acting", "dies before writing", "write refused"]
-        )
-    )
+    @rule(mishap=mishaps)
     def operator_reconciles(self, mishap: Mishap) -> None:
         before = len(self.operator.created)
         alive = {pod["metadata"]["labels"]["finetune.dev/attempt"] for pod in self.cluster.all("Pod") if self._may_run(pod)}
@@ -121,8 +125,7 @@ class AnyLife(RuleBasedStateMachine):
 
     @rule()
     def all_nodes_finish(self) -> None:
-        for pod in self.cluster.all("Pod"):
-            self.cluster.end(pod["metadata"]["name"], ExitCode.OK, "Completed")
+        self.cluster.finish()
 
     @rule(seconds=st.sampled_from([1, 5, 40, 400]))
     def time_passes(self, seconds: int) -> None:
@@ -138,7 +141,7 @@ class AnyLife(RuleBasedStateMachine):
     @precondition(lambda self: self.cluster.all("FineTuneJob"))
     @rule(late=late, stale=booleans)
     def user_suspends_and_resumes_at_once(self, late: Kind | None, stale: bool) -> None:
-        self._controller_sees_all()
+        self.cluster.sync_all()
         for suspend in (True, False):
             if self.cluster.all("FineTuneJob"):
                 self.cluster.change_policy(suspend=suspend)
@@ -207,9 +210,7 @@ class AnyLife(RuleBasedStateMachine):
             if self._at_rest():
                 return
             self.cluster.now += 5
-            for pod in self.cluster.all("Pod"):
-                if pod["status"]["phase"] == "Running":
-                    self.cluster.end(pod["metadata"]["name"], ExitCode.OK, "Completed")
+            self.cluster.finish()
             for _, job in list(attempts(self.cluster)):
                 self.cluster.queue_sets_suspend(job["metadata"]["name"], False)
             self._undisturbed()
@@ -226,24 +227,9 @@ class AnyLife(RuleBasedStateMachine):
 
     def _undisturbed(self, late: Kind | None = None) -> None:
         """One round in which everybody does what they should."""
-        cluster = self.cluster
-        cluster.now += 1
-        cluster.collect_garbage()
-        for _, job in list(attempts(cluster)):
-            cluster.sync(job["metadata"]["name"])
-        for pod in cluster.all("Pod"):
-            name = pod["metadata"]["name"]
-            if "deletionTimestamp" in pod["metadata"]:
-                cluster.end(name, ExitCode.PREEMPTED, "Stopped")
-            else:
-                cluster.start(name)
-            cluster.report(name)
+        self.cluster.go_on()
         self.operator.catch_up(late)
         self.operator_reconciles("nothing")
-
-    def _controller_sees_all(self) -> None:
-        for _, job in list(attempts(self.cluster)):
-            self.cluster.sync(job["metadata"]["name"])
 
     def _may_run(self, pod: Manifest) -> bool:
         return self._process(pod["metadata"]["name"]).state != "ended"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from finetune_operator.core.model import JobKey, Manifest
 from finetune_operator.shell.cache import Cache
-from finetune_operator.shell.kube import Listed, NotFound, Unreachable, version_of
+from finetune_operator.shell.kube import Listed, NotFound, Unreachable
 from finetune_operator.shell.resources import FINETUNE_JOBS, PODS, Resource
 from finetune_operator.shell.resync import INTERVAL_SECONDS, Resync
 from shell.test_cache import KEY, held, thing
@@ -34,21 +34,21 @@ class Lists:
         return Listed(self.pods if resource == PODS else [], self.version)
 
 
-@pytest.fixture
-async def lists() -> Lists:
-    return Lists()
+class AtWork:
+    """A resync after its first list, with what it works on; its clock is that of the test."""
 
+    def __init__(self) -> None:
+        self.lists, self.cache, self.changed = Lists(), Cache(), set[JobKey]()
 
-@pytest.fixture
-async def at_work(lists: Lists) -> AsyncIterator[tuple[Resync, Cache, set[JobKey]]]:
-    """A resync after its first list."""
-    cache, changed = Cache(), set[JobKey]()
-    resync = Resync(lists, cache, (), changed.add)  # type: ignore[arg-type]
-    await resync.first()
-    changed.clear()
-    task = asyncio.create_task(resync.run())
-    yield resync, cache, changed
-    task.cancel()
+    async def __aenter__(self) -> AtWork:
+        self.resync = Resync(self.lists, self.cache, (), self.changed.add)  # type: ignore[arg-type]
+        await self.resync.first()
+        self.changed.clear()
+        self._task = asyncio.create_task(self.resync.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
 
 
 def _watched(cache: Cache, pods: Iterable[Manifest]) -> None:
@@ -56,7 +56,8 @@ def _watched(cache: Cache, pods: Iterable[Manifest]) -> None:
         cache.watched(PODS, pod)
 
 
-async def test_it_begins_when_the_api_server_does(lists: Lists):
+async def test_it_begins_when_the_api_server_does():
+    lists = Lists()
     lists.failures = [Unreachable("refused"), NotFound("GET", 404, "NotFound", "no such kind"), Unreachable("refused")]
     lists.pods = [thing("p", 1)]
     cache = Cache()
@@ -66,51 +67,52 @@ async def test_it_begins_when_the_api_server_does(lists: Lists):
     assert resync.complete and held(cache, PODS) == {"p": 1}
 
 
-async def test_namespaces_are_listed_one_by_one(lists: Lists):
+async def test_namespaces_are_listed_one_by_one():
+    lists = Lists()
     await Resync(lists, Cache(), ("a", "b"), lambda key: None).first()  # type: ignore[arg-type]
     assert {namespace for _, namespace, _ in lists.asked} == {"a", "b"}
     assert {labels for plural, _, labels in lists.asked if plural != FINETUNE_JOBS.plural} == {"finetune.dev/job"}
 
 
-async def test_what_vanished_unseen_is_removed_in_time(lists: Lists, at_work: tuple[Resync, Cache, set[JobKey]]):
-    _, cache, changed = at_work
-    _watched(cache, [thing("p", 5)])
-    lists.version = 9
-    await asyncio.sleep(INTERVAL_SECONDS + 1)
-    assert held(cache, PODS) == {} and changed == {KEY}
+async def test_what_vanished_unseen_is_removed_in_time():
+    async with AtWork() as at:
+        _watched(at.cache, [thing("p", 5)])
+        at.lists.version = 9
+        await asyncio.sleep(INTERVAL_SECONDS + 1)
+        assert held(at.cache, PODS) == {} and at.changed == {KEY}
 
 
-async def test_a_new_watch_is_followed_by_a_list(lists: Lists, at_work: tuple[Resync, Cache, set[JobKey]]):
-    resync, cache, _ = at_work
-    _watched(cache, [thing("p", 5)])
-    lists.version = 9
-    resync.soon()
-    await asyncio.sleep(10)
-    assert held(cache, PODS) == {}
+async def test_a_new_watch_is_followed_by_a_list():
+    async with AtWork() as at:
+        _watched(at.cache, [thing("p", 5)])
+        at.lists.version = 9
+        at.resync.soon()
+        await asyncio.sleep(10)
+        assert held(at.cache, PODS) == {}
 
 
-async def test_a_failed_list_is_tried_again(lists: Lists, at_work: tuple[Resync, Cache, set[JobKey]]):
-    resync, cache, _ = at_work
-    _watched(cache, [thing("p", 5)])
-    lists.version, lists.failures = 9, [Unreachable("refused")]
-    resync.soon()
-    await asyncio.sleep(20)
-    assert held(cache, PODS) == {} and resync.idle_seconds() < 20
+async def test_a_failed_list_is_tried_again():
+    async with AtWork() as at:
+        _watched(at.cache, [thing("p", 5)])
+        at.lists.version, at.lists.failures = 9, [Unreachable("refused")]
+        at.resync.soon()
+        await asyncio.sleep(20)
+        assert held(at.cache, PODS) == {} and at.resync.idle_seconds() < 20
 
 
-async def test_a_silent_watch_is_found_out(lists: Lists, at_work: tuple[Resync, Cache, set[JobKey]]):
-    resync, _, _ = at_work
-    lists.pods, lists.version = [thing("p", 5)], 5
-    await asyncio.sleep(INTERVAL_SECONDS + 1)
-    assert resync.silent_watch == ""  # It may be on its way.
-    await asyncio.sleep(INTERVAL_SECONDS + 1)
-    assert resync.silent_watch == "pods"
+async def test_a_silent_watch_is_found_out():
+    async with AtWork() as at:
+        at.lists.pods, at.lists.version = [thing("p", 5)], 5
+        await asyncio.sleep(INTERVAL_SECONDS + 1)
+        assert at.resync.silent_watch == ""  # It may be on its way.
+        await asyncio.sleep(INTERVAL_SECONDS + 1)
+        assert at.resync.silent_watch == "pods"
 
 
-async def test_a_watch_that_shows_things_is_not_silent(lists: Lists, at_work: tuple[Resync, Cache, set[JobKey]]):
-    resync, cache, _ = at_work
-    for version in range(2, 12):
-        lists.pods, lists.version = [thing("p", version)], version
-        await asyncio.sleep(INTERVAL_SECONDS / 2)
-        _watched(cache, lists.pods)
-    assert version_of(lists.pods[0]) == 11 and resync.silent_watch == ""
+async def test_a_watch_that_shows_things_is_not_silent():
+    async with AtWork() as at:
+        for version in range(2, 12):
+            at.lists.pods, at.lists.version = [thing("p", version)], version
+            await asyncio.sleep(INTERVAL_SECONDS / 2)
+            _watched(at.cache, at.lists.pods)
+        assert len(at.lists.asked) > 9 and at.resync.silent_watch == ""

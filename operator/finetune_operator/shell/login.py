@@ -11,7 +11,6 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import ConfigException, load_kube_config
 from kubernetes.aio.config.incluster_config import SERVICE_CERT_FILENAME, SERVICE_TOKEN_FILENAME, InClusterConfigLoader
 
-
 #: Enough to keep an API server busy; each costs both sides a TLS handshake.
 _CONNECTIONS = 32
 

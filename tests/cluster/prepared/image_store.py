@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cluster.command import pipe
-from cluster.docker import Docker
+from cluster.docker import Docker, full_name
 
 #: Where nodes have the store.
 MOUNTED = "/kind/images"
@@ -29,7 +29,7 @@ def fill(docker: Docker, store: Path, node_image: str, images: Sequence[str], lo
     if not missing:
         return
     log(f"Putting {len(missing)} images into the nodes' image store")
-    stale = [f"docker.io/library/{image}" for image in held if image not in wanted]
+    stale = [full_name(image) for image in held if image not in wanted]
     root = store / "containerd"
     root.mkdir(parents=True, exist_ok=True)
     mount = f"type=bind,source={root},target=/var/lib/containerd"

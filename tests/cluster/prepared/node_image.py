@@ -16,7 +16,7 @@ from cluster.folders import cache
 _HERE = Path(__file__).parent
 _IN_NODES = "kubeadm kubectl kubelet"
 _IN_COMPONENTS = "coredns etcd kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubectl"
-_POD_NETWORK = "docker.io/finetune/pod-network:1"
+_POD_NETWORK = "finetune/pod-network:1"
 
 
 def node_image_name(base: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,6 +40,8 @@ def prepare(config: Mapping[str, Any], docker: Docker, log: Callable[[str], obje
         programs = building.result()
     node = node_image(docker, programs, BASE, log)
     components = component_images(docker, programs, BASE, log)
+    for outdated in set(cache().glob("image-store-*")) - {_images()}:
+        shutil.rmtree(outdated)
     image_store.fill(docker, _images(), node, [*components, *ours], log)
     for name in kind_config.node_names(config):
         image_store.start_from(_images(), _own(name))

@@ -36,10 +36,10 @@ def starting(name: str, phase: JobPhase, pods: Sequence[Pod], nodes: int) -> Sta
         if pod.trouble is not None and not pod.over:
             text = f"Node {pod.rank} (pod {pod.name}) does not run. {pod.trouble.message}"
             return Standing(phase, pod.trouble.reason, message(text))
-    if not pods:
-        text = f"Waiting for the pods of Job {name}. If there are none after a while, `kubectl describe job {name}` says why."
-        return Standing(phase, "PodsNotCreated", text)
-    return Standing(phase, "PodsStarting", f"Waiting for all nodes to start: {sum(map(_started, pods))} of {nodes} have.")
+    started = sum(map(_started, pods))
+    # The same words before and after the pods are there: that they are is not worth a write.
+    hint = "" if started else f" If there are no pods after a while, `kubectl describe job {name}` says why."
+    return Standing(phase, "PodsStarting", f"Waiting for all nodes to start: {started} of {nodes} have.{hint}")
 
 
 def all_started(pods: Sequence[Pod], nodes: int) -> bool:
