@@ -9,7 +9,20 @@ from finetune_api.contract import Progress, TerminationMessage
 from finetune_api.spec import RunPolicy
 from finetune_api.status import FineTuneJobStatus
 from finetune_operator.core import observe
-from finetune_operator.core.model import Attempt, Claim, Config, Exit, Job, Manifest, Observed, Plan, Pod, References, Trouble
+from finetune_operator.core.model import (
+    Attempt,
+    Claim,
+    Config,
+    Create,
+    Exit,
+    Job,
+    Manifest,
+    Observed,
+    Plan,
+    Pod,
+    References,
+    Trouble,
+)
 from finetune_operator.core.plan import plan
 from finetune_operator.core.times import rfc3339
 
@@ -140,3 +153,35 @@ def planned(job: Job, *attempts: Attempt, at: float = 200.0, **observed: Any) ->
 def after(job: Job, *attempts: Attempt, at: float = 200.0, **observed: Any) -> Job:
     """The job once the status of such a plan was written."""
     return replace(job, status=planned(job, *attempts, at=at, **observed).status)
+
+
+#: Both nodes of attempt 0.
+RUNNING = (running(0), running(1))
+
+
+def created(plan: Plan) -> dict[str, Any]:
+    """The Job that a plan creates."""
+    (action,) = plan.actions
+    assert isinstance(action, Create)
+    assert [manifest["kind"] for manifest in action.manifests] == ["Service", "ConfigMap", "Job"]
+    manifest = action.manifests[-1]
+    return {"name": manifest["metadata"]["name"], **manifest["metadata"]["annotations"]}
+
+
+def condition(plan: Plan, name: str) -> tuple[str, str]:
+    return next((one.status, one.reason) for one in plan.status.conditions if one.type == name)
+
+
+def cached(job: Job, *attempts: Attempt, **observed: Any) -> Plan:
+    """The plan of a reconcile that has looked nothing up yet."""
+    return planned(job, *attempts, fresh=False, references=None, **observed)
+
+
+def begun() -> Job:
+    """A job whose attempt 0 was created and told of."""
+    return after(job(), at=0)
+
+
+def under_way() -> Job:
+    """A job that runs."""
+    return after(begun(), attempt(0, *RUNNING))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -216,7 +215,7 @@ class AnyLife(RuleBasedStateMachine):
             self._undisturbed()
             self.one_attempt_runs()
             self.the_end_is_final()
-        pytest.fail(f"still {self.cluster.finetunejob['status']}")
+        raise AssertionError(f"still {self.cluster.finetunejob}")
 
     def _at_rest(self) -> bool:
         jobs = self.cluster.all("FineTuneJob")

@@ -172,8 +172,10 @@ class Reconciler:
         return observed
 
     async def _list_children(self, key: JobKey) -> dict[Resource, Listed]:
+        """Jobs first, then pods: in the other order a pod that its Job made in between would be seen in neither."""
         label = f"{LABEL_JOB}={key.name}"
-        jobs, pods = await asyncio.gather(*(self._kube.list(resource, key.namespace, labels=label) for resource in (JOBS, PODS)))
+        jobs = await self._kube.list(JOBS, key.namespace, labels=label)
+        pods = await self._kube.list(PODS, key.namespace, labels=label)
         self._cache.listed(JOBS, jobs, *key)
         self._cache.listed(PODS, pods, *key)
         return {JOBS: jobs, PODS: pods}
