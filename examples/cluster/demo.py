@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import cluster
-from cluster import images
+from cluster import chart
 from examples.quickstart import get_model, make_data
 
 HERE = Path(__file__).parent
@@ -57,17 +57,6 @@ class Demo:
         done = subprocess.run(["kubectl", "get", *what, "-o", "json"], env=self.env, capture_output=True, text=True, check=True)
         found: dict[str, Any] = json.loads(done.stdout)
         return found
-
-
-def install(demo: Demo) -> None:
-    """The operator from its chart, with images built from this tree."""
-    operator, trainer = images.operator_image(demo.cluster), images.trainer_image(demo.cluster)
-    values = {"image": operator, "trainer.image": trainer, "progressSeconds": "5"}
-    sets = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
-    demo.run(
-        "helm", "upgrade", "--install", "finetune-operator", "helm/finetune-operator",
-        "--namespace", "finetune-system", "--create-namespace", *sets, "--wait", "--timeout", "3m",
-    )  # fmt: skip
 
 
 def prepare_volume(demo: Demo) -> None:
@@ -128,8 +117,8 @@ def compare(demo: Demo, on_cluster: dict[int, float]) -> None:
 
 def api_writes(demo: Demo) -> int:
     """Requests of the operator that changed something, since it started, as its own metrics count them."""
-    pods = demo.get("-n", "finetune-system", "pods", "-l", "app.kubernetes.io/name=finetune-operator")["items"]
-    path = f"/api/v1/namespaces/finetune-system/pods/{pods[0]['metadata']['name']}:8081/proxy/metrics"
+    pods = demo.get("-n", chart.NAMESPACE, "pods", "-l", "app.kubernetes.io/name=finetune-operator")["items"]
+    path = f"/api/v1/namespaces/{chart.NAMESPACE}/pods/{pods[0]['metadata']['name']}:8081/proxy/metrics"
     done = subprocess.run(["kubectl", "get", "--raw", path], env=demo.env, capture_output=True, text=True, check=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith("finetune_api_requests_total{")]
     return round(sum(float(line.rpartition(" ")[2]) for line in lines if 'verb="get"' not in line and 'verb="list"' not in line))
@@ -143,7 +132,7 @@ def seconds_between(first: str, last: str) -> float:
 def main() -> None:
     """All steps, from nothing to an answer of the trained model."""
     demo = Demo()
-    install(demo)
+    demo.run(*chart.upgrade_command(demo.cluster, progress_seconds=5))
     prepare_volume(demo)
     writes_before = api_writes(demo)
     job, running = train(demo)

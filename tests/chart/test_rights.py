@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from cluster.kubelet import Kubelet
 from cluster.lacks import Lacking
 from cluster.namespaces import RESTRICTED
 from cluster.operator_process import operator_process
+from unavailable import unavailable
 
 SYSTEM, TEAM, OTHER = "finetune-system", "team-a", "team-b"
 #: Every request of a service account, reads too.
@@ -89,7 +89,7 @@ def installed(tmp_path: Path, render: Render) -> Iterator[Callable[..., Installe
     try:
         programs = binaries(names=CONTROL_PLANE)
     except Lacking as lacking:
-        pytest.fail(str(lacking)) if os.environ.get("CI") else pytest.skip(str(lacking))
+        unavailable(lacking)
     folder = tmp_path / "control-plane"
     folder.mkdir()
     plane = ControlPlane(programs, folder)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 from core.builders import attempt, gone, running, succeeded
 from finetune_api.contract import Progress
-from finetune_operator.core.policies.progress import progress
+from finetune_operator.core.policies.progress import presentable, progress
 
 
 def report(step: int | None = None, attempt: int = 0, at: float = 0, **numbers: float) -> Progress:
@@ -72,3 +73,11 @@ def test_long_messages_are_cut() -> None:
     found = progress(None, Progress(message="x" * 9000), RUNS)
     assert found is not None
     assert len(found.message) <= 4096
+
+
+def test_what_a_status_cannot_hold_is_left_out() -> None:
+    odd = Progress(loss=math.nan, grad_norm=math.inf, eval_loss=2.0, updated_at=math.nan, message="x" * 10_000)
+    shown = presentable(odd)
+    assert (shown.loss, shown.grad_norm, shown.eval_loss, shown.updated_at) == (None, None, 2.0, 0.0)
+    assert len(shown.message) <= 4096
+    assert "NaN" not in json.dumps(shown.model_dump())

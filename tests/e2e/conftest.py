@@ -14,20 +14,19 @@ import pytest
 from kubernetes import client, config
 
 import cluster
-from cluster import images
+from cluster import chart
 from cluster.eventually import eventually
-from cluster.lacks import Lacking
+from unavailable import unavailable
 
 from .jobs import put_inputs
 from .world import World, make_world
 
 ROOT = Path(__file__).parents[2]
-SYSTEM = "finetune-system"
 
 
 @dataclass(frozen=True)
 class Installed:
-    """The cluster, and a client for it. The operator is installed in the namespace SYSTEM."""
+    """The cluster, and a client for it. The operator is installed in the namespace chart.NAMESPACE."""
 
     cluster: cluster.Cluster
     api: client.ApiClient
@@ -37,10 +36,10 @@ class Installed:
         core = client.CoreV1Api(self.api)
         pod = eventually(lambda: self._running_operator(core), seconds=60)
         self.cluster.node_exec(pod.spec.node_name, ["pkill", "-KILL", "-f", "^python -m finetune_operator"])
-        core.delete_namespaced_pod(pod.metadata.name, SYSTEM, grace_period_seconds=0)
+        core.delete_namespaced_pod(pod.metadata.name, chart.NAMESPACE, grace_period_seconds=0)
 
     def _running_operator(self, core: client.CoreV1Api) -> Any:
-        pods = core.list_namespaced_pod(SYSTEM, label_selector="app.kubernetes.io/name=finetune-operator").items
+        pods = core.list_namespaced_pod(chart.NAMESPACE, label_selector="app.kubernetes.io/name=finetune-operator").items
         running = [pod for pod in pods if not pod.metadata.deletion_timestamp and pod.status.container_statuses]
         return next((pod for pod in running if pod.status.container_statuses[0].state.running), None)
 
@@ -50,17 +49,11 @@ def installed() -> Installed:
     """Cluster up, images built and loaded, chart installed."""
     try:
         made = cluster.up()
-        operator, trainer = images.operator_image(made), images.trainer_image(made)
-    except Lacking as lacking:
-        pytest.fail(str(lacking)) if os.environ.get("CI") else pytest.skip(str(lacking))
-    env = {**os.environ, "KUBECONFIG": str(made.kubeconfig)}
-    values = {"image": operator, "trainer.image": trainer, "progressSeconds": "2"}
-    sets = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
-    helm = [
-        made.binaries / "helm", "upgrade", "--install", "finetune-operator", ROOT / "helm" / "finetune-operator",
-        "--namespace", SYSTEM, "--create-namespace", *sets, "--wait", "--timeout", "3m",
-    ]  # fmt: skip
-    subprocess.run(helm, env=env, check=True)
+        command = chart.upgrade_command(made, progress_seconds=2)
+    except cluster.Lacking as lacking:
+        unavailable(lacking)
+    env = {**os.environ, "KUBECONFIG": str(made.kubeconfig), "PATH": f"{made.binaries}:{os.environ['PATH']}"}
+    subprocess.run(command, cwd=ROOT, env=env, check=True)
     return Installed(made, config.new_client_from_config(str(made.kubeconfig)))
 
 

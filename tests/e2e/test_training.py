@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from trained import nothing_lost_or_done_twice, steps, weights_sha256
+
 from .conftest import Installed
-from .jobs import SAVE_STEPS, STEPS, training
-from .results import lines, same_bits
+from .jobs import EPOCHS, SAMPLES, SAVE_STEPS, STEPS, training
 from .world import World
 
 pytestmark = pytest.mark.e2e
+
+
+def exactly_once(output: Path) -> None:
+    nothing_lost_or_done_twice(output, total_steps=STEPS, epochs=EPOCHS, samples=SAMPLES)
+
+
+def same_bits(output: Path, undisturbed: World) -> None:
+    exactly_once(output)
+    assert weights_sha256(output) == weights_sha256(undisturbed.output("calm"))
+
 
 #: Well behind the first checkpoint, well before the end.
 DISTURB_AT = 2 * SAVE_STEPS + 3
@@ -19,14 +32,14 @@ def test_a_job_trains_on_two_nodes(undisturbed: World) -> None:
     status, output = undisturbed.status("calm"), undisturbed.output("calm")
     assert status["progress"]["step"] == status["progress"]["totalSteps"] == STEPS
     assert status["summary"]["step"] == f"{STEPS}/{STEPS}"
-    assert status["progress"]["loss"] == pytest.approx(lines(output)[-1]["loss"])
+    assert status["progress"]["loss"] == pytest.approx(steps(output)[-1]["loss"])
     assert (status["restarts"], status["attempt"]) == (0, 0)
     assert status["output"] == "pvc://shared/calm"
     assert undisturbed.condition("calm", "Succeeded")["status"] == "True"
     nodes = {pod.spec.node_name for pod in undisturbed.pods("calm")}
     assert len(nodes) == 2
     assert undisturbed.events("calm") == ["Succeeded"]
-    same_bits(output, output)
+    exactly_once(output)
 
 
 def test_suspended_and_resumed_it_loses_no_step(world: World, undisturbed: World) -> None:
@@ -35,14 +48,14 @@ def test_suspended_and_resumed_it_loses_no_step(world: World, undisturbed: World
     world.patch("break", suspend=True)
     status = world.until_phase("break", "Suspended")
     assert all(pod.status.phase in ("Succeeded", "Failed") for pod in world.pods("break"))
-    reached = len(lines(world.output("break")))
+    reached = len(steps(world.output("break")))
     assert status["progress"]["lastCheckpointStep"] == reached
     world.patch("break", suspend=False)
     status = world.until_phase("break", "Succeeded")
     assert (status["restarts"], status["attempt"]) == (0, 1)
-    log = lines(world.output("break"))
+    log = steps(world.output("break"))
     assert next(line["current_steps"] for line in log if line["attempt"] == 1) == reached + 1
-    same_bits(world.output("break"), undisturbed.output("calm"))
+    same_bits(world.output("break"), undisturbed)
 
 
 def test_toggled_again_and_again_never_two_generations_write(world: World, undisturbed: World) -> None:
@@ -52,7 +65,7 @@ def test_toggled_again_and_again_never_two_generations_write(world: World, undis
         world.patch("toggle", suspend=True)
         world.patch("toggle", suspend=False)
     world.until_phase("toggle", "Succeeded")
-    same_bits(world.output("toggle"), undisturbed.output("calm"))
+    same_bits(world.output("toggle"), undisturbed)
 
 
 def test_a_failing_rank_restarts_the_gang(world: World, undisturbed: World) -> None:
@@ -65,7 +78,7 @@ def test_a_failing_rank_restarts_the_gang(world: World, undisturbed: World) -> N
     assert status["lastFailure"]["rank"] == 1
     assert status["lastFailure"]["pod"] == pod.metadata.name
     assert "Restarting" in world.events("gang")
-    same_bits(world.output("gang"), undisturbed.output("calm"))
+    same_bits(world.output("gang"), undisturbed)
 
 
 def test_a_users_error_is_not_retried(world: World) -> None:
@@ -82,7 +95,7 @@ def test_deleted_while_it_runs(world: World) -> None:
     world.until_step("gone", DISTURB_AT)
     world.delete("gone")
     world.until("children collected", lambda: not world.children("gone") and not world.pods("gone"))
-    assert lines(world.output("gone"))
+    assert steps(world.output("gone"))
 
 
 def test_deleted_and_created_again_it_goes_on(world: World, undisturbed: World) -> None:
@@ -92,7 +105,7 @@ def test_deleted_and_created_again_it_goes_on(world: World, undisturbed: World) 
     world.until("deleted", lambda: not world.exists("again"))
     world.apply(training("again"))
     world.until_phase("again", "Succeeded")
-    same_bits(world.output("again"), undisturbed.output("calm"))
+    same_bits(world.output("again"), undisturbed)
 
 
 def test_two_jobs_side_by_side(world: World, undisturbed: World) -> None:
@@ -100,7 +113,7 @@ def test_two_jobs_side_by_side(world: World, undisturbed: World) -> None:
         world.apply(training(name))
     for name in ("left", "right"):
         world.until_phase(name, "Succeeded")
-        same_bits(world.output(name), undisturbed.output("calm"))
+        same_bits(world.output(name), undisturbed)
 
 
 def test_the_operator_may_be_killed_at_any_moment(installed: Installed, world: World, undisturbed: World) -> None:
@@ -115,7 +128,7 @@ def test_the_operator_may_be_killed_at_any_moment(installed: Installed, world: W
     world.patch("shaken", suspend=False)
     status = world.until_phase("shaken", "Succeeded")
     assert (status["restarts"], status["attempt"]) == (0, 1)
-    same_bits(world.output("shaken"), undisturbed.output("calm"))
+    same_bits(world.output("shaken"), undisturbed)
 
 
 #: Kills the one rank process of a pod: a child of Python's forkserver, which is a child of the launcher.

@@ -10,9 +10,10 @@ import pytest
 
 import gang
 import tiny
+from trained import weights_sha256
 
 from .expect import EPOCHS, SAMPLES, SAVE_STEPS
-from .runs import Run, weights_sha256
+from .runs import Run
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -79,15 +77,3 @@ class Run:
                 self.stop()
                 raise AssertionError(f"waited for {what}:\n{self.log.read_text()[-6000:]}")
             time.sleep(0.005)
-
-
-def weights_sha256(output: Path) -> str:
-    """Of the final weights file."""
-    (file,) = [*output.glob("model.safetensors"), *output.glob("adapter_model.safetensors")]
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def steps(output: Path) -> list[dict[str, Any]]:
-    """The lines of the log that have a loss."""
-    lines = [json.loads(line) for line in (output / "trainer_log.jsonl").read_text().splitlines()]
-    return [line for line in lines if "loss" in line]

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from trained import steps
+
 from .expect import DISTURB_AT, STEPS, check
-from .runs import Run, steps
+from .runs import Run
 
 pytestmark = pytest.mark.resume
 

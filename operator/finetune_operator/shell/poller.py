@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 
 from finetune_api.contract import HTTP_PORT, Progress
 from finetune_operator.core.model import JobKey
+from finetune_operator.core.policies.progress import presentable
 from finetune_operator.shell.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -21,7 +21,6 @@ _TICK_SECONDS = 0.25
 _TIMEOUT_SECONDS = 3.0
 _AT_ONCE = 32
 _LONGEST_ANSWER = 64 * 1024
-_LONGEST_MESSAGE = 1024
 #: Until the first step people watch closely; and a pod that never answered (an own trainer) is asked rarely.
 _FIRST_STEP_SECONDS = 2.0
 _SILENT_AFTER = 5
@@ -117,21 +116,9 @@ class Poller:
         # The answer comes from a pod, whose image anybody may have made: it cannot send the operator elsewhere, or fill its memory.
         async with session.get(f"http://{host}:{self._port}/progress", allow_redirects=False, raise_for_status=True) as response:
             answer = await response.content.read(_LONGEST_ANSWER)
-        return clean(Progress.model_validate_json(answer))
+        return presentable(Progress.model_validate_json(answer))
 
     def _pause(self, target: _Target) -> float:
         if target.failures >= _SILENT_AFTER:
             return max(self._seconds, _SILENT_SECONDS)
         return self._seconds if target.progress and target.progress.step else self._first_seconds
-
-
-def clean(progress: Progress) -> Progress:
-    """Without what a status cannot hold: numbers that are none in JSON, very long messages."""
-    odd: dict[str, object] = {
-        name: None
-        for name in Progress.model_fields
-        if isinstance(value := getattr(progress, name), float) and not math.isfinite(value)
-    }
-    if "updated_at" in odd:
-        odd["updated_at"] = 0.0
-    return progress.model_copy(update={**odd, "message": progress.message[:_LONGEST_MESSAGE]})

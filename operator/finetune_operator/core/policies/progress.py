@@ -23,7 +23,7 @@ def progress(known: Progress | None, polled: Progress | None, attempt: Attempt |
         attempt: the newest.
     """
     for report in _reports(polled, attempt):
-        known = _merged(known, _finite(report))
+        known = _merged(known, presentable(report))
     return known
 
 
@@ -53,8 +53,8 @@ def _given(report: Progress) -> dict[str, Any]:
     return {name: value for name in Progress.model_fields if (value := getattr(report, name)) is not None}
 
 
-def _finite(report: Progress) -> Progress:
-    """JSON, and so the API server, knows no NaN and no infinity."""
+def presentable(report: Progress) -> Progress:
+    """Without what a status cannot hold: JSON, and so the API server, knows no NaN and no infinity; messages have a limit."""
     odd = [name for name, value in report if isinstance(value, float) and not math.isfinite(value)]
     update: dict[str, Any] = {name: 0.0 if name == "updated_at" else None for name in odd}
     return report.model_copy(update={"message": message(report.message), **update})

@@ -21,8 +21,3 @@ def _makes_no_pods(attempt: Attempt) -> bool:
 def is_held(attempt: Attempt) -> bool:
     """Somebody else, for example a queue, suspended the attempt and will let it run."""
     return attempt.state == "active" and attempt.suspended and attempt.stopped is None
-
-
-def runs_although_stopped(attempt: Attempt) -> bool:
-    """Somebody undid the operator's stop; an attempt that was stopped is never continued."""
-    return attempt.state == "active" and attempt.stopped is not None and not attempt.suspended

@@ -1,0 +1,23 @@
+"""The operator on the cluster, from its chart and images of this checkout."""
+
+from __future__ import annotations
+
+from cluster import images
+from cluster.lifecycle import Cluster
+
+NAMESPACE = "finetune-system"
+
+
+def upgrade_command(cluster: Cluster, progress_seconds: int) -> list[str]:
+    """The helm command, for the folder of the checkout; its images are brought to the cluster first.
+
+    Args:
+        progress_seconds: least time between two status writes that only bring new progress.
+    """
+    operator, trainer = images.operator_image(cluster), images.trainer_image(cluster)
+    values = {"image": operator, "trainer.image": trainer, "progressSeconds": str(progress_seconds)}
+    return [
+        "helm", "upgrade", "--install", "finetune-operator", "helm/finetune-operator",
+        "--namespace", NAMESPACE, "--create-namespace",
+        *(part for name, value in values.items() for part in ("--set", f"{name}={value}")), "--wait", "--timeout", "3m",
+    ]  # fmt: skip
