@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -21,11 +22,12 @@ def rule_problems(job: FineTuneJob, unsure: Collection[Keys] = (), cluster: bool
         cluster: include the rules that must hold on a cluster only.
     """
     found = []
+    nodes = functools.cache(lambda at: tuple(_nodes(job, at)))
     for rule in RULES:
         if rule.cluster and not cluster:
             continue
         for at in rule.at:
-            for keys, node in _nodes(job, at):
+            for keys, node in nodes(at):
                 reads = [(*keys, *filter(None, read.split("."))) for read in rule.reads]
                 if not any(related(read, field) for read in reads for field in unsure) and not rule.check(node):
                     found.append(Problem(dotted(reads[0]), rule.message, rule.hint))

@@ -8,6 +8,7 @@ bounded.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -105,6 +106,7 @@ def read_value(text: str) -> Any:
     return documents[0].data if documents else None
 
 
+@functools.lru_cache(maxsize=4096)
 def is_plain_text(text: str) -> bool:
     """Whether this stays text when it is written without quotes."""
     return text not in _WORDS and text != "<<" and not _NOT_JSON.fullmatch(text) and isinstance(_plain(text), str)

@@ -91,7 +91,7 @@ def test_a_job_that_is_created_again_waits_for_the_pods_of_the_old_one(submit: S
     old.wait("Running")
     uid = old.read()["metadata"]["uid"]
     old.delete()
-    kubelet.wait_for_stopping(2)
+    kubelet.wait_for_stopping(2, seconds=60)  # Kubernetes' collector looks for new kinds of owners every 30 s.
     eventually(lambda: api.find("FineTuneJob", namespace, "a") is None)
     new = submit()
     assert new.read()["metadata"]["uid"] != uid

@@ -1,5 +1,7 @@
 """Looks up the objects that a job names, all at once, and nothing else.
 
+Jobs that are submitted together mostly name the same claims and all ask for the nodes: what one has just read answers the others.
+
 Of a Secret only its existence is asked for: the API server offers its metadata alone, and the keys are not part of that. A wrong
 key shows when the pod starts.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from weakref import WeakValueDictionary
 
 from finetune_operator.core import observe
@@ -17,9 +20,12 @@ from finetune_operator.core.policies.output_in_use import output_users
 from finetune_operator.core.references import needed
 from finetune_operator.shell.cache import Cache, uid_of
 from finetune_operator.shell.kube import Kube, NotFound, Refused
+from finetune_operator.shell.recent import Recent
 from finetune_operator.shell.resources import CLAIMS, CONFIG_MAPS, NODES, SECRETS, Resource
 
 _FORBIDDEN = 403
+#: A claim that goes meanwhile shows in the pods' phase, like one that goes later.
+_RECENT_SECONDS = 2.0
 
 #: Namespace, claim and path.
 Folder = tuple[str, str, str]
@@ -31,6 +37,7 @@ class ReferenceReader:
     def __init__(self, kube: Kube, cache: Cache) -> None:
         self._kube, self._cache = kube, cache
         self._locks: WeakValueDictionary[Folder, asyncio.Lock] = WeakValueDictionary()
+        self._recent = Recent(_RECENT_SECONDS)
 
     @contextlib.asynccontextmanager
     async def alone(self, manifest: Manifest) -> AsyncIterator[None]:
@@ -54,8 +61,8 @@ class ReferenceReader:
         secrets, config_maps, claims, nodes = await asyncio.gather(
             asyncio.gather(*(self._secret_exists(namespace, name) for name in names.secrets)),
             asyncio.gather(*(self._read(CONFIG_MAPS, namespace, name) for name in names.config_maps)),
-            asyncio.gather(*(self._read(CLAIMS, namespace, name) for name in names.claims)),
-            self._nodes() if names.nodes else _none(),
+            asyncio.gather(*(self._recent.read((namespace, name), partial(self._claim, namespace, name)) for name in names.claims)),
+            self._recent.read(NODES, self._nodes) if names.nodes else _none(),
         )
         return References(
             secrets=frozenset(name for name, there in zip(names.secrets, secrets, strict=True) if there),
@@ -64,11 +71,7 @@ class ReferenceReader:
                 for name, found in zip(names.config_maps, config_maps, strict=True)
                 if found
             },
-            claims={
-                name: Claim(tuple(found["spec"].get("accessModes") or ()))
-                for name, found in zip(names.claims, claims, strict=True)
-                if found
-            },
+            claims={name: found for name, found in zip(names.claims, claims, strict=True) if found},
             output_users=self._output_users(job),
             nodes=nodes,
         )
@@ -78,6 +81,10 @@ class ReferenceReader:
             return await self._kube.get(resource, namespace, name)
         except NotFound:
             return None
+
+    async def _claim(self, namespace: str, name: str) -> Claim | None:
+        found = await self._read(CLAIMS, namespace, name)
+        return None if found is None else Claim(tuple(found["spec"].get("accessModes") or ()))
 
     async def _secret_exists(self, namespace: str, name: str) -> bool:
         try:
