@@ -7,6 +7,7 @@ A structural schema has no $ref, no unions and no null: an optional field withou
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,8 @@ def _root_schema() -> Schema:
             "status": structural(flat_schema(FineTuneJobStatus), defaults=False),
         },
     }
+    for group in (*_fixed_groups(root["properties"]["spec"]), root["properties"]["status"]):
+        group["x-kubernetes-map-type"] = "atomic"
     conditions = root["properties"]["status"]["properties"]["conditions"]
     conditions.update({"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]})
     for rule in RULES:
@@ -113,6 +116,15 @@ def _root_schema() -> Schema:
     for at, validations in immutable.validations().items():
         _node(root, at).setdefault("x-kubernetes-validations", []).extend(validations)
     return root
+
+
+def _fixed_groups(job: Schema) -> Iterator[Schema]:
+    """Groups of the spec that cannot be changed, and so have one owner as a whole.
+
+    Otherwise the API server would keep an entry about each of their 200 fields in managedFields, and read and write it all with
+    each change of the status.
+    """
+    return (group for name, group in job["properties"].items() if name != "runPolicy" and "properties" in group)
 
 
 def _node(root: Schema, at: str) -> Schema:
