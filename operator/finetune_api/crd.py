@@ -106,7 +106,7 @@ def _root_schema() -> Schema:
             "status": structural(flat_schema(FineTuneJobStatus), defaults=False),
         },
     }
-    for group in (*_fixed_groups(root["properties"]["spec"]), root["properties"]["status"]):
+    for group in _groups_with_one_owner(root):
         group["x-kubernetes-map-type"] = "atomic"
     conditions = root["properties"]["status"]["properties"]["conditions"]
     conditions.update({"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]})
@@ -118,13 +118,15 @@ def _root_schema() -> Schema:
     return root
 
 
-def _fixed_groups(job: Schema) -> Iterator[Schema]:
-    """Groups of the spec that cannot be changed, and so have one owner as a whole.
+def _groups_with_one_owner(root: Schema) -> Iterator[Schema]:
+    """The groups of the spec that cannot be changed, and the status.
 
     Otherwise the API server would keep an entry about each of their 200 fields in managedFields, and read and write it all with
     each change of the status.
     """
-    return (group for name, group in job["properties"].items() if name != "runPolicy" and "properties" in group)
+    spec_properties = root["properties"]["spec"]["properties"]
+    yield from (group for name in immutable.fixed_in_spec() if "properties" in (group := spec_properties[name]))
+    yield root["properties"]["status"]
 
 
 def _node(root: Schema, at: str) -> Schema:

@@ -16,9 +16,14 @@ _HINT = (
 )
 
 
+def fixed_in_spec() -> dict[str, FieldInfo]:
+    """Name in the YAML -> field, of the parts of the spec that are fixed as a whole: all but runPolicy."""
+    return {_alias(field): field for name, field in FineTuneJobSpec.model_fields.items() if name != "run_policy"}
+
+
 def validations() -> dict[str, list[dict[str, str]]]:
     """Dotted path of an object -> `x-kubernetes-validations` to add there."""
-    spec = [_fixed(_alias(field), field) for name, field in FineTuneJobSpec.model_fields.items() if name != "run_policy"]
+    spec = [_fixed(name, field) for name, field in fixed_in_spec().items()]
     policy = [_fixed(_alias(field), field) for field in RunPolicy.model_fields.values() if _alias(field) in _FIXED_IN_RUN_POLICY]
     return {"spec": spec, "spec.runPolicy": policy}
 

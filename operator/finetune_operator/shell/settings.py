@@ -21,7 +21,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     for resource in (JOBS, PODS):
         settings.watching.label_selectors[resource.group, resource.version, resource.plural] = LABEL_JOB
     settings.watching.chunk_size = 500
-    # kopf keeps a task and a queue for each object this long after its last event: 80 MiB when 500 jobs start at once.
+    # kopf keeps a task and a queue for each object this long after its last event: memory, where hundreds of jobs start at once.
     settings.queueing.idle_timeout = 0.5
     settings.networking.connect_timeout = 10
     settings.networking.request_timeout = 30
