@@ -6,6 +6,7 @@ import os
 import subprocess
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from .jobs import put_inputs
 from .world import World, make_world
 
 ROOT = Path(__file__).parents[2]
+PROGRESS_SECONDS = 2
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,20 @@ class Installed:
         return next((pod for pod in running if pod.status.container_statuses[0].state.running), None)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Make cluster and images before the first test: the first time that takes minutes, and fixtures count for a test's time."""
+    needed = any(item.get_closest_marker("e2e") for item in session.items)
+    if needed and not session.config.option.collectonly:
+        with suppress(cluster.Lacking):  # The fixture says so.
+            chart.upgrade_command(cluster.up(), progress_seconds=PROGRESS_SECONDS)
+
+
 @pytest.fixture(scope="session")
 def installed() -> Installed:
     """Cluster up, images built and loaded, chart installed."""
     try:
         made = cluster.up()
-        command = chart.upgrade_command(made, progress_seconds=2)
+        command = chart.upgrade_command(made, progress_seconds=PROGRESS_SECONDS)
     except cluster.Lacking as lacking:
         unavailable(lacking)
     env = {**os.environ, "KUBECONFIG": str(made.kubeconfig), "PATH": f"{made.binaries}:{os.environ['PATH']}"}
