@@ -12,6 +12,7 @@ from finetune_api import contract, spec
 from finetune_api.pod_rules import POD_RULES
 from finetune_api.resource_rules import RESOURCE_RULES
 from finetune_api.rule import Rule, cel_is_default, cel_value, unique
+from finetune_api.strategy_rules import STRATEGY_RULES
 
 _SOURCES = ("spec.dataset.sources[]", "spec.dataset.evalSources[]")
 
@@ -92,41 +93,6 @@ def _chat_only_rule(field: str, name: str, default: object) -> Rule:
         "has no meaning for stage pt, which trains on every token of plain text.",
         f"Remove {field}.",
     )
-
-
-def _strategy_rules(strategy: str) -> tuple[Rule, Rule]:
-    """The group of a strategy's settings is there if, and only if, the strategy is chosen."""
-    return (
-        Rule(
-            f"strategy {strategy} has settings",
-            ("spec.distributed",),
-            ("strategy", strategy),
-            f"self.strategy != '{strategy}' || (has(self.{strategy}) && has(self.{strategy}.preset))",
-            lambda distributed: (
-                distributed.strategy != strategy or getattr(getattr(distributed, strategy), "preset", None) is not None
-            ),
-            f"strategy {strategy} needs to know what it shall split.",
-            f"Set distributed.{strategy}.preset, for example {_PRESETS[strategy]}.",
-        ),
-        Rule(
-            f"{strategy} settings need strategy {strategy}",
-            ("spec.distributed",),
-            (strategy, "strategy"),
-            f"!has(self.{strategy}) || self.strategy == '{strategy}'",
-            lambda distributed: getattr(distributed, strategy) is None or distributed.strategy == strategy,
-            f"{strategy} is configured, but it is not the strategy.",
-            f"Set distributed.strategy: {strategy}, or remove {strategy}.",
-        ),
-    )
-
-
-#: A strategy with settings of its own -> a preset that suits many jobs.
-_PRESETS = {"deepspeed": "zero2", "fsdp": "fsdp2"}
-
-
-def _preset(distributed: spec.Distributed, strategy: str) -> str | None:
-    settings: spec.DeepSpeed | spec.Fsdp | None = getattr(distributed, strategy)
-    return None if settings is None else settings.preset
 
 
 RULES: tuple[Rule, ...] = (
@@ -290,16 +256,7 @@ RULES: tuple[Rule, ...] = (
         "Set dataset.evalFraction or dataset.evalSources, or remove evalSteps.",
     ),
     # --- processes
-    *(rule for strategy in _PRESETS for rule in _strategy_rules(strategy)),
-    Rule(
-        "adafactor cannot be split",
-        ("spec",),
-        ("training.optim", "distributed.strategy"),
-        "self.training.optim != 'adafactor' || self.distributed.strategy == 'ddp'",
-        lambda job: job.training.optim != "adafactor" or job.distributed.strategy == "ddp",
-        "adafactor keeps sums over rows and columns, which cannot be split over processes.",
-        "Use adamw_torch, or distributed.strategy: ddp.",
-    ),
+    *STRATEGY_RULES,
     Rule(
         "ports are different",
         ("spec.distributed",),

@@ -53,6 +53,8 @@ GOOD_CHANGES: dict[str, list[str]] = {
     "deadline": ["spec.runPolicy={activeDeadlineSeconds: 3600, gracefulStopSeconds: 60}"],
     "claim folder with dots in its name": ["spec.model.source=pvc://models/a..b/c"],
     "deepspeed": ["spec.distributed={strategy: deepspeed, deepspeed: {preset: zero3-offload}}"],
+    "own configuration": ["spec.distributed={strategy: deepspeed, deepspeed: {config: {zero_optimization: {stage: 1}}}}"],
+    "own configuration in a ConfigMap": ["spec.distributed={strategy: fsdp, fsdp: {configMapRef: {name: fsdp, key: fsdp.yaml}}}"],
     "fsdp": ["spec.distributed={strategy: fsdp, fsdp: {preset: fsdp1}}", "spec.training.optim=sgd"],
     "own trainer": [
         "spec.model=",
@@ -211,6 +213,16 @@ BAD = [
     Bad("spec.distributed.strategy=zero3", "spec.distributed.strategy", "One of: ddp, deepspeed, fsdp."),
     Bad("spec.distributed={strategy: deepspeed}", "spec.distributed.strategy", "Set distributed.deepspeed.preset"),
     Bad("spec.distributed={strategy: fsdp}", "spec.distributed.strategy", "Set distributed.fsdp.preset"),
+    Bad(
+        "spec.distributed={strategy: deepspeed, deepspeed: {}}",
+        "spec.distributed.deepspeed.preset",
+        "needs one of preset, config, configMapRef.",
+    ),
+    Bad(
+        "spec.distributed={strategy: fsdp, fsdp: {preset: fsdp2, configMapRef: {name: a, key: b}}}",
+        "spec.distributed.fsdp.preset",
+        "needs one of preset, config, configMapRef.",
+    ),
     Bad("spec.distributed={deepspeed: {preset: zero2}}", "spec.distributed.deepspeed", "Set distributed.strategy: deepspeed"),
     Bad("spec.distributed={fsdp: {preset: fsdp2}}", "spec.distributed.fsdp", "Set distributed.strategy: fsdp"),
     Bad(

@@ -39,8 +39,10 @@ def prepare(job: FineTuneJob, settings: NodeSettings, heartbeat: Heartbeat) -> P
     from finetune_trainer.model.fetch import fetch_model
     from finetune_trainer.model.gguf import materialise_gguf
     from finetune_trainer.model.tokenizer import load_tokenizer
+    from finetune_trainer.strategies.own_config import read_configuration
 
     _check_extra_args(job.spec.training)
+    configuration = read_configuration(job, settings.mounts, settings.job_file.parent)
     if not job.model.gguf_file:
         hide(("torch",))
     report = Report(heartbeat)
@@ -52,7 +54,7 @@ def prepare(job: FineTuneJob, settings: NodeSettings, heartbeat: Heartbeat) -> P
     data = prepare_data(job, tokenizer, settings.mounts, base, settings.state_dir / "cache", report)
     for warning in data.warnings:
         print(f"warning: {warning}", flush=True)
-    return Prepared(local, str(data.folder), data.counts, data.warnings)
+    return Prepared(local, str(data.folder), data.counts, data.warnings, configuration)
 
 
 def _check_extra_args(training: Training) -> None:

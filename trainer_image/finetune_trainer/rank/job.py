@@ -30,7 +30,7 @@ def train_job(task: RankTask, heartbeat: Heartbeat, stop: StopRequest) -> ExitCo
     timings = Timings(task.launcher_pid)
     timings.mark("import_done")
     job, prepared, output = load_job(Path(task.job_file)), Prepared.read(Path(task.prepared_file)), Path(task.output_dir)
-    strategy = strategy_for(job.spec.distributed)
+    strategy = strategy_for(job.spec.distributed, prepared.configuration)
     strategy.check_platform(torch.cuda.is_available())
     ranks = join(job.spec.distributed, job.spec.run_policy.stall_timeout_seconds)
     timings.mark("process_group")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any
 
+from finetune_api.deepspeed_config import with_defaults
 from finetune_trainer.checkpoint.pieces import Piece, SavedPieces
 from finetune_trainer.errors import UserError
 from finetune_trainer.strategies import zero, zero3
@@ -20,9 +21,9 @@ class DeepSpeed:
 
     def __init__(self, name: str, config: Mapping[str, Any]) -> None:
         self.name = name
-        self._config = copy.deepcopy(dict(config))
-        zero_config = self._config.get("zero_optimization", {})
-        self._stage = int(zero_config.get("stage", 0))
+        self._config = copy.deepcopy(with_defaults(config))
+        zero_config = self._config["zero_optimization"]
+        self._stage = int(zero_config["stage"])
         self._offload_optimizer = _to_cpu(zero_config.get("offload_optimizer"))
         self._offload_weights = _to_cpu(zero_config.get("offload_param"))
 

@@ -20,10 +20,11 @@ class Fsdp:
     def check_platform(self, cuda: bool) -> None:
         """torch offloads from a GPU only ("Cannot access accelerator device when none is available")."""
         if self._config.get("cpu_offload") and not cuda:
+            preset = self.name.removesuffix("-offload")
             raise UserError(
                 "NoGpu",
                 f"spec.distributed.fsdp: {self.name} moves weights out of a GPU's memory, and this node shows no GPU.",
-                f"Use {self.name.removesuffix('-offload')} here.",
+                f"Use {preset} here." if preset != self.name else "Set fsdp_offload_params: false here.",
             )
 
     def before_model(self) -> None:

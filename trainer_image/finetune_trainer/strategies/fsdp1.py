@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from finetune_trainer.checkpoint.pieces import VALUE, Piece, SavedPieces
+from finetune_trainer.errors import UserError
 from finetune_trainer.strategies.base import not_in_force
 from finetune_trainer.strategies.fsdp import Fsdp
 from finetune_trainer.strategies.whole import buffer_pieces, load_buffers, placed_state
+from finetune_trainer.upstream import accelerate_sharding_strategy
 
 
 class _Shard(NamedTuple):
@@ -28,6 +30,26 @@ class _Shard(NamedTuple):
 class Fsdp1(Fsdp):
     """Pieces are whatever lies in this rank's part of a layer."""
 
+    def check_platform(self, cuda: bool) -> None:
+        """Weights that one rank reads are sent through GPUs ("There are currently no available devices found")."""
+        super().check_platform(cuda)
+        for setting in ("sync_module_states", "cpu_ram_efficient_loading"):
+            if self._config.get(setting) and not cuda:
+                raise UserError(
+                    "NoGpu",
+                    f"spec.distributed.fsdp: fsdp_{setting} of version 1 needs a GPU, and this node shows none.",
+                    f"Set fsdp_{setting}: false here.",
+                )
+
+    def before_model(self) -> None:
+        """accelerate takes the sharding strategy from the environment only."""
+        super().before_model()
+        accelerate_sharding_strategy.ask_for(self._sharding)
+
+    @property
+    def _sharding(self) -> str:
+        return str(self._config["reshard_after_forward"]).upper()
+
     def check_in_force(self, trainer: Any, world_size: int) -> None:
         """All layers are wrapped, fully sharded over all ranks."""
         from torch.distributed.fsdp import FullyShardedDataParallel, ShardingStrategy
@@ -41,7 +63,7 @@ class Fsdp1(Fsdp):
         for unit in units:
             if unit.process_group.size() != world_size:
                 raise not_in_force(self.name, f"it spans {unit.process_group.size()} of {world_size} ranks")
-            if world_size > 1 and unit.sharding_strategy != ShardingStrategy.FULL_SHARD:
+            if world_size > 1 and unit.sharding_strategy != ShardingStrategy[self._sharding]:
                 raise not_in_force(self.name, f"{unit.sharding_strategy} is in force")
             if bool(unit.cpu_offload.offload_params) != bool(self._config.get("cpu_offload")):
                 raise not_in_force(self.name, f"offloading is {unit.cpu_offload.offload_params}")

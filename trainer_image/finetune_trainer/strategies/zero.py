@@ -1,14 +1,14 @@
 """DeepSpeed's optimizer for ZeRO stages 1 and 2: where its parts of the parameters are.
 
-All parameters of a group lie behind each other in one flat buffer, cut into as many parts as there are ranks; `_hp_mapping` of a
-parameter says which of its elements are in this rank's part. Seen in DeepSpeed 0.19 (runtime/zero/stage_1_and_2.py); it holds for
-every order of the parameters in the buffer, round_robin_gradients included.
+All parameters of a group lie behind each other in one flat buffer, cut into as many parts as there are ranks. Seen in 0.19
+(runtime/zero/stage_1_and_2.py). The order in the buffer is that of `round_robin_bit16_groups`; `_hp_mapping`, which DeepSpeed's own
+conversion goes by, is wrong with round_robin_gradients: it counts as if the parameters had kept their order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from finetune_trainer.checkpoint.pieces import VALUE, Piece, SavedPieces
 from finetune_trainer.strategies.base import not_in_force
@@ -16,6 +16,15 @@ from finetune_trainer.strategies.whole import trained_parameters
 
 #: DeepSpeed fills a partition up to a multiple of this many bytes and more; a tenth covers it for models worth splitting.
 _PADDING_ELEMENTS = 4096
+
+
+class _Fragment(NamedTuple):
+    """What this rank has of a parameter: `length` elements from `start` on, at `offset` in the partition of its group."""
+
+    start: int
+    length: int
+    offset: int
+    flat: Any
 
 
 def check(name: str, optimizer: Any, stage: int, trained: int, world_size: int, offload: bool) -> None:
@@ -38,42 +47,53 @@ def check(name: str, optimizer: Any, stage: int, trained: int, world_size: int, 
 
 def pieces(module: Any, optimizer: Any) -> Iterator[Piece]:
     """This rank's fragment of each parameter that it has one of."""
+    fragments = _fragments(optimizer)
     for name, parameter in trained_parameters(module).items():
-        fragment = parameter._hp_mapping
+        fragment = fragments.get(id(parameter))
         if fragment is None:
             continue
-        flat = optimizer.single_partition_of_fp32_groups[fragment.param_group_index]
-        state = optimizer.optimizer.state.get(flat, {})
-        tensors = {key: _cut(tensor, flat, fragment) for key, tensor in state.items()}
-        yield Piece(
-            name, tuple(parameter.shape), fragment.lp_fragment_address.start, {VALUE: _cut(flat, flat, fragment), **tensors}
-        )
+        state = optimizer.optimizer.state.get(fragment.flat, {})
+        tensors = {key: _cut(tensor, fragment) for key, tensor in state.items()}
+        yield Piece(name, tuple(parameter.shape), fragment.start, {VALUE: _cut(fragment.flat, fragment), **tensors})
 
 
 def load(module: Any, optimizer: Any, saved: SavedPieces) -> None:
     """Fill this rank's partitions, then give all ranks the new weights."""
     import torch
 
-    state = optimizer.optimizer.state
+    fragments = _fragments(optimizer)
     for name, parameter in trained_parameters(module).items():
-        fragment = parameter._hp_mapping
+        fragment = fragments.get(id(parameter))
         if fragment is None:
             continue
-        flat = optimizer.single_partition_of_fp32_groups[fragment.param_group_index]
-        address = fragment.lp_fragment_address
-        for key, tensor in saved.read(name, address.start, address.numel).items():
+        state = optimizer.optimizer.state[fragment.flat]
+        for key, tensor in saved.read(name, fragment.start, fragment.length).items():
             if key == VALUE:
-                _cut(flat, flat, fragment).copy_(tensor)
+                _cut(fragment.flat, fragment).copy_(tensor)
             elif tensor.dim() == 0:
-                state[flat][key] = tensor.clone()
+                state[key] = tensor.clone()
             else:
-                if key not in state[flat]:
-                    state[flat][key] = torch.zeros_like(flat)
-                _cut(state[flat][key], flat, fragment).copy_(tensor)
+                if key not in state:
+                    state[key] = torch.zeros_like(fragment.flat)
+                _cut(state[key], fragment).copy_(tensor)
     optimizer.update_lp_params()
 
 
-def _cut(tensor: Any, flat: Any, fragment: Any) -> Any:
+def _fragments(optimizer: Any) -> dict[int, _Fragment]:
+    """id of a parameter -> what this rank has of it."""
+    import torch.distributed as dist
+
+    found = {}
+    for group, flat in enumerate(optimizer.single_partition_of_fp32_groups):
+        first = dist.get_rank(optimizer.real_dp_process_group[group]) * flat.numel()
+        parameters, offsets = optimizer.round_robin_bit16_groups[group], optimizer.round_robin_bit16_offsets[group]
+        for parameter, offset in zip(parameters, offsets, strict=True):
+            low, high = max(offset, first), min(offset + parameter.numel(), first + flat.numel())
+            if low < high:
+                found[id(parameter)] = _Fragment(low - offset, high - low, low - first, flat)
+    return found
+
+
+def _cut(tensor: Any, fragment: _Fragment) -> Any:
     """The fragment of a tensor that is as long as the partition; a step count as it is."""
-    address = fragment.hp_fragment_address
-    return tensor.data.narrow(0, address.start, address.numel) if tensor.shape == flat.shape else tensor
+    return tensor.data.narrow(0, fragment.offset, fragment.length) if tensor.shape == fragment.flat.shape else tensor
