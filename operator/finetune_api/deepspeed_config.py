@@ -43,6 +43,8 @@ def problems(config: Mapping[str, Any], spec: FineTuneJobSpec) -> Iterator[Found
         yield "zero_optimization", "says no stage.", "Write zero_optimization: {stage: 0}, 1, 2 or 3."
         return
     yield from _zero(zero, zero["stage"])
+    if zero["stage"] == 0 and spec.training.precision == "fp16":
+        yield "zero_optimization.stage", "0 loses its gradient scale when a run goes on in fp16.", "Use stage 1, or precision bf16."
     if config.get("zero_force_ds_cpu_optimizer"):
         yield (
             "zero_force_ds_cpu_optimizer",

@@ -55,6 +55,18 @@ def _settings_rules(strategy: str) -> Iterator[Rule]:
 STRATEGY_RULES: tuple[Rule, ...] = (
     *(rule for strategy in _PRESETS for rule in _settings_rules(strategy)),
     Rule(
+        "no gradient scaling without ZeRO",
+        ("spec",),
+        ("training.precision", "distributed.deepspeed.preset"),
+        "self.training.precision != 'fp16' || !has(self.distributed.deepspeed) || !has(self.distributed.deepspeed.preset) "
+        "|| self.distributed.deepspeed.preset != 'zero0'",
+        lambda job: (
+            job.training.precision != "fp16" or job.distributed.deepspeed is None or job.distributed.deepspeed.preset != "zero0"
+        ),
+        "zero0 loses its gradient scale when a run goes on, so fp16 is not offered under it.",
+        "Use zero1, distributed.strategy: ddp, or precision bf16.",
+    ),
+    Rule(
         "adafactor cannot be split",
         ("spec",),
         ("training.optim", "distributed.strategy"),

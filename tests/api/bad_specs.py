@@ -238,6 +238,11 @@ BAD = [
         "One of: zero0, zero1",
     ),
     Bad(
+        "spec.training.precision=fp16 & spec.distributed={strategy: deepspeed, deepspeed: {preset: zero0}}",
+        "spec.training.precision",
+        "Use zero1",
+    ),
+    Bad(
         "spec.training.optim=adafactor & spec.distributed={strategy: fsdp, fsdp: {preset: fsdp2}}",
         "spec.training.optim",
         "Use adamw_torch",

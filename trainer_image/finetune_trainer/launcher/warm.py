@@ -37,10 +37,10 @@ def choose(job: FineTuneJob) -> Preload:
     lora = job.spec.training.method == "lora"
     models = ["transformers", "transformers.trainer", "transformers.models.auto.modeling_auto"]
     ours = ["finetune_trainer.rank.train", "finetune_trainer.rank.job"]
-    deepspeed = ["deepspeed"] if job.spec.distributed.strategy == "deepspeed" else []
+    used = {"peft": lora, "deepspeed": job.spec.distributed.strategy == "deepspeed"}
     return Preload(
-        modules=(*START, *models, *(["peft"] if lora else []), *deepspeed, *ours),
-        hidden=("datasets",) if lora else ("datasets", "peft"),
+        modules=(*START, *models, *(package for package, needed in used.items() if needed), *ours),
+        hidden=("datasets", *(package for package, needed in used.items() if not needed)),
     )
 
 

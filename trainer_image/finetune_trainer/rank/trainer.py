@@ -20,6 +20,7 @@ from finetune_trainer.rank.collate import EMPTY_ROW, collate
 from finetune_trainer.rank.evaluate import evaluation_loss
 from finetune_trainer.rank.in_force import check_training
 from finetune_trainer.rank.parts import Parts
+from finetune_trainer.strategies import scaling
 
 
 class RowLoader(DataLoader):  # type: ignore[misc]
@@ -56,8 +57,10 @@ class JobTrainer(Trainer):  # type: ignore[misc]
     def _prepare_for_training(self, *args: Any) -> Any:
         """Everything is wrapped now and nothing is trained yet: the moment to look at what is in force."""
         max_steps, loader, checkpoint = args
+        self.parts.strategy.before_wrapping(self)
         prepared = super()._prepare_for_training(max_steps, loader, None)  # DeepSpeed would look for its own files.
         check_training(self, self.parts.training)
+        self.parts.strategy.wrapped(self)
         self.parts.strategy.check_in_force(self, self.parts.ranks.world_size)
         if self.parts.packed:
             check_packing(self.model_wrapped, self.args.device)
@@ -116,15 +119,15 @@ class JobTrainer(Trainer):  # type: ignore[misc]
         write_pieces(folder, self.parts.ranks.rank, self.parts.strategy.pieces(self))
         if self.args.should_save:
             save_state(folder, "schedule", schedule.capture(self.lr_scheduler))
-            if self.accelerator.scaler is not None:
-                save_state(folder, "scaler", self.accelerator.scaler.state_dict())
+            if (scale := scaling.capture(self)) is not None:
+                save_state(folder, "scale", scale)
             self.state.save_to_json(str(folder / TRAINER_STATE))
 
     def _load(self, checkpoint: Path) -> None:
         self.parts.strategy.load(self, SavedPieces(checkpoint))
         schedule.restore(self.lr_scheduler, load_state(checkpoint, "schedule"))
-        if self.accelerator.scaler is not None:
-            self.accelerator.scaler.load_state_dict(load_state(checkpoint, "scaler"))
+        if scaling.capture(self) is not None:
+            scaling.restore(self, load_state(checkpoint, "scale"))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Nothing: everything is loaded at once, when it is wrapped."""

@@ -6,20 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from finetune_trainer.checkpoint.pieces import Piece, SavedPieces
-from finetune_trainer.strategies.base import not_in_force
+from finetune_trainer.strategies.base import Strategy, not_in_force
 from finetune_trainer.strategies.whole import load_whole, whole_pieces
 
 
-class Ddp:
+class Ddp(Strategy):
     """torch.nn.parallel.DistributedDataParallel, also around a single rank."""
 
     name = "ddp"
-
-    def check_platform(self, cuda: bool) -> None:
-        """It runs everywhere."""
-
-    def before_model(self) -> None:
-        """Nothing to do."""
 
     def arguments(self) -> dict[str, Any]:
         """Every trained parameter is used in every step, so DDP need not search the graph for unused ones."""

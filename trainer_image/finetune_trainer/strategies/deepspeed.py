@@ -11,12 +11,12 @@ from finetune_api.deepspeed_config import with_defaults
 from finetune_trainer.checkpoint.pieces import Piece, SavedPieces
 from finetune_trainer.errors import UserError
 from finetune_trainer.strategies import zero, zero3
-from finetune_trainer.strategies.base import not_in_force
+from finetune_trainer.strategies.base import Strategy, not_in_force
 from finetune_trainer.strategies.whole import buffer_pieces, load_buffers, load_whole, trained_parameters, whole_pieces
-from finetune_trainer.upstream import deepspeed_shm, renamed_collectives
+from finetune_trainer.upstream import deepspeed_dummy_step, deepspeed_shm, renamed_collectives
 
 
-class DeepSpeed:
+class DeepSpeed(Strategy):
     """One of DeepSpeed's ZeRO stages, by its configuration ("auto" where a value follows from the job)."""
 
     def __init__(self, name: str, config: Mapping[str, Any]) -> None:
@@ -48,6 +48,20 @@ class DeepSpeed:
         """transformers fills in what is "auto"."""
         return {"deepspeed": self._config}
 
+    def before_wrapping(self, trainer: Any) -> None:
+        """Stage 3 gathers a mixture-of-experts layer as a whole: which experts a rank uses depends on its rows."""
+        blocks = {type(module) for module in trainer.model.modules() if hasattr(module, "experts")}
+        if self._stage == 3 and blocks:
+            from deepspeed.utils import set_z3_leaf_modules
+
+            set_z3_leaf_modules(trainer.model, sorted(blocks, key=lambda block: block.__name__))
+
+    def wrapped(self, trainer: Any) -> None:
+        """Without ZeRO, DeepSpeed has made a step already."""
+        engine = trainer.model_wrapped
+        if self._stage == 0 and _masters(engine.optimizer):
+            deepspeed_dummy_step.forget(engine.basic_optimizer)
+
     def check_in_force(self, trainer: Any, world_size: int) -> None:
         """DeepSpeed's engine, its stage, the ranks it spans, what is really split, and where it is kept."""
         from deepspeed import DeepSpeedEngine
@@ -70,7 +84,7 @@ class DeepSpeed:
         engine = trainer.model_wrapped
         if self._stage == 0:
             if trainer.args.should_save:
-                yield from whole_pieces(engine.module, engine.optimizer)
+                yield from whole_pieces(engine.module, engine.basic_optimizer, _masters(engine.optimizer))
             return
         yield from (zero3 if self._stage == 3 else zero).pieces(engine.module, engine.optimizer)
         if trainer.args.should_save:
@@ -82,11 +96,19 @@ class DeepSpeed:
 
         engine = trainer.model_wrapped
         if self._stage == 0:
-            load_whole(engine.module, engine.optimizer, saved)
+            load_whole(engine.module, engine.basic_optimizer, saved, _masters(engine.optimizer))
             return
         with torch.no_grad():
             (zero3 if self._stage == 3 else zero).load(engine.module, engine.optimizer, saved)
             load_buffers(engine.module, saved)
+
+
+def _masters(optimizer: Any) -> dict[int, Any]:
+    """id of a parameter -> its float32 copy: DeepSpeed's optimizer for bf16 without ZeRO has one of each."""
+    if not hasattr(optimizer, "fp32_groups"):  # Full precision: torch's own optimizer.
+        return {}
+    pairs = zip(optimizer.fp16_groups, optimizer.fp32_groups, strict=True)
+    return {id(low): high for lows, highs in pairs for low, high in zip(lows, highs, strict=True)}
 
 
 def _to_cpu(offload: Mapping[str, Any] | None) -> bool:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from finetune_trainer.errors import UserError
+from finetune_trainer.strategies.base import Strategy
 from finetune_trainer.upstream import accelerate_fsdp_on_cpu
 
 
-class Fsdp:
+class Fsdp(Strategy):
     """What both versions share; `config` has the keys of transformers' fsdp_config."""
 
     def __init__(self, name: str, config: Mapping[str, Any]) -> None:

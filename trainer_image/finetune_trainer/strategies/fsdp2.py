@@ -10,10 +10,15 @@ from finetune_trainer.checkpoint.pieces import VALUE, Piece, SavedPieces
 from finetune_trainer.strategies.base import not_in_force
 from finetune_trainer.strategies.fsdp import Fsdp
 from finetune_trainer.strategies.whole import buffer_pieces, load_buffers, placed_state, trained_parameters
+from finetune_trainer.upstream import accelerate_fsdp2_loss
 
 
 class Fsdp2(Fsdp):
     """Pieces are runs of rows."""
+
+    def before_wrapping(self, trainer: Any) -> None:
+        """The loss is not rounded."""
+        accelerate_fsdp2_loss.keep(trainer.accelerator.state.fsdp_plugin)
 
     def check_in_force(self, trainer: Any, world_size: int) -> None:
         """All decoder layers are sharded modules, and every parameter is cut over all ranks."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from finetune_trainer.checkpoint.pieces import VALUE, Piece, SavedPieces
@@ -36,26 +37,32 @@ def load_buffers(model: Any, saved: SavedPieces) -> None:
         buffer.copy_(saved.read(name, 0, buffer.numel())[VALUE].reshape(buffer.shape))
 
 
-def whole_pieces(model: Any, optimizer: Any) -> Iterator[Piece]:
-    """Every trained parameter with its state, and the buffers."""
+def whole_pieces(model: Any, optimizer: Any, masters: Mapping[int, Any] = MappingProxyType({})) -> Iterator[Piece]:
+    """Every trained parameter with its state, and the buffers.
+
+    Args:
+        optimizer: torch's.
+        masters: id of a parameter -> the float32 copy that the optimizer works on, where there is one.
+    """
     for name, parameter in trained_parameters(model).items():
-        yield Piece(name, tuple(parameter.shape), 0, {VALUE: parameter, **optimizer.state.get(parameter, {})})
+        master = masters.get(id(parameter), parameter)
+        yield Piece(name, tuple(parameter.shape), 0, {VALUE: master, **optimizer.state.get(master, {})})
     yield from buffer_pieces(model)
 
 
-def load_whole(model: Any, optimizer: Any, saved: SavedPieces) -> None:
-    """In place, so that tied parameters stay tied."""
+def load_whole(model: Any, optimizer: Any, saved: SavedPieces, masters: Mapping[int, Any] = MappingProxyType({})) -> None:
+    """The reverse of whole_pieces. In place, so that tied parameters stay tied."""
     import torch
 
     fused = {id(p): bool(group.get("fused")) for group in optimizer.param_groups for p in group["params"]}
     with torch.no_grad():
         for name, parameter in trained_parameters(model).items():
             found = saved.read(name, 0, parameter.numel())
-            parameter.copy_(found.pop(VALUE).reshape(parameter.shape))
+            master = masters.get(id(parameter), parameter)
+            master.copy_(found.pop(VALUE).reshape(master.shape))
+            parameter.copy_(master)
             if found:
-                optimizer.state[parameter] = {
-                    key: placed_state(tensor, parameter, fused[id(parameter)]) for key, tensor in found.items()
-                }
+                optimizer.state[master] = {key: placed_state(tensor, master, fused[id(master)]) for key, tensor in found.items()}
         load_buffers(model, saved)
 
 

@@ -35,6 +35,9 @@ def check(name: str, optimizer: Any, stage: int, trained: int, world_size: int, 
         raise not_in_force(name, f"the optimizer is {type(optimizer).__name__}")
     if bool(optimizer.partition_gradients) != (stage == 2):
         raise not_in_force(name, f"gradients are {'' if optimizer.partition_gradients else 'not '}split")
+    low = {str(part.dtype) for part in optimizer.single_partition_of_fp32_groups} - {"torch.float32"}
+    if low:
+        raise not_in_force(name, f"the optimizer works on {', '.join(sorted(low))}, not on float32")
     held = sum(part.numel() for part in optimizer.single_partition_of_fp32_groups)
     if held > trained / world_size + _PADDING_ELEMENTS * world_size * len(optimizer.single_partition_of_fp32_groups):
         raise not_in_force(name, f"this rank holds {held} of {trained} elements of the optimizer, with {world_size} ranks")

@@ -38,6 +38,9 @@ def check(name: str, engine: Any, trained: int, world_size: int, offload_optimiz
     kept = [p for p in engine.module.parameters() if p.ds_status == ZeroParamStatus.AVAILABLE and not p.ds_persist]
     if wrong or kept:
         raise not_in_force(name, f"{len(wrong)} parameters are not split over {world_size} ranks, {len(kept)} are held as a whole")
+    low = {str(part.dtype) for part in optimizer.fp32_partitioned_groups_flat} - {"torch.float32"}
+    if low:
+        raise not_in_force(name, f"the optimizer works on {', '.join(sorted(low))}, not on float32")
     held = sum(part.numel() for part in optimizer.fp32_partitioned_groups_flat)
     if held * world_size > trained + world_size * len(trained_parameters(engine.module)):
         raise not_in_force(name, f"this rank holds {held} of {trained} elements of the optimizer, with {world_size} ranks")
