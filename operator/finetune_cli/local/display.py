@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from finetune_api.contract import Progress
+from finetune_cli import format as text
 from finetune_cli.local import events
-from finetune_cli.local import format as text
 from finetune_cli.local.outcome import Outcome
 from finetune_cli.local.summary import as_json, as_text
 

@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from finetune_api.contract import Progress
+from finetune_cli import format as text
 from finetune_cli.local import events
-from finetune_cli.local import format as text
 from finetune_cli.local.display import retry_lines, started
 from finetune_cli.local.outcome import Outcome
 from finetune_cli.local.summary import as_text
