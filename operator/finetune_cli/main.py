@@ -10,6 +10,7 @@ from __future__ import annotations
 import typer
 
 from finetune_cli import chat, explain, export, init, inspect, plot, run, schema, validate
+from finetune_cli.cluster import describe, list_jobs, logs, status, submit, suspend
 
 app = typer.Typer(
     name="finetune",
@@ -27,6 +28,13 @@ app.command("run")(run.run)
 app.command("chat")(chat.chat)
 app.command("export")(export.export)
 app.command("plot")(plot.plot)
+app.command("submit")(submit.submit)
+app.command("list")(list_jobs.list_jobs)
+app.command("status")(status.status)
+app.command("logs")(logs.logs)
+app.command("describe")(describe.describe)
+app.command("suspend")(suspend.suspend)
+app.command("resume")(suspend.resume)
 app.command("explain")(explain.explain)
 app.command("schema")(schema.schema)
 
