@@ -10,13 +10,12 @@ from __future__ import annotations
 import typer
 
 from finetune_cli import chat, explain, export, init, inspect, plot, run, schema, validate
-from finetune_cli.cluster import describe, list_jobs, logs, status, submit, suspend
+from finetune_cli.cluster import debug, describe, list_jobs, logs, pull, status, submit, suspend
 
 app = typer.Typer(
     name="finetune",
     help="Fine-tune language models from one YAML, on this machine or on a Kubernetes cluster.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -35,6 +34,8 @@ app.command("logs")(logs.logs)
 app.command("describe")(describe.describe)
 app.command("suspend")(suspend.suspend)
 app.command("resume")(suspend.resume)
+app.command("pull")(pull.pull)
+app.add_typer(debug.app, name="debug")
 app.command("explain")(explain.explain)
 app.command("schema")(schema.schema)
 

@@ -17,6 +17,7 @@ from kubernetes.config import ConfigException, list_kube_config_contexts, load_i
 from kubernetes.stream import ws_client
 from urllib3.exceptions import HTTPError
 from websocket import ABNF, WebSocketBadStatusException, WebSocketException
+from yaml import YAMLError
 
 from finetune_api.names import PLURAL
 from finetune_api.problems import nearest
@@ -260,7 +261,7 @@ def connect(namespace: str | None = None, context: str | None = None, env: Mappi
         if "KUBERNETES_SERVICE_HOST" in env and not context:
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             return Client(configuration, namespace or _own_namespace())
-    except (ConfigException, OSError, ValueError) as error:
+    except (ConfigException, YAMLError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # It checks little.
         raise errors.bad_kubeconfig(error) from None
     raise errors.no_kubeconfig(kubeconfig)
 
