@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from finetune_api.contract import ExitCode
@@ -180,7 +181,7 @@ def _history(job: JobFacts, events: Iterable[dict[str, Any]]) -> Iterator[str]:
     if first > 0:
         yield from _from_events(job, events)
         yield f"(attempts before {first} are no longer there: the newest three are kept)"
-    for attempt, following in zip(job.attempts, [*job.attempts[1:], None], strict=True):
+    for attempt, following in zip_longest(job.attempts, job.attempts[1:]):
         began = attempt.started_at or attempt.created_at
         ran = f", ran {text.duration(attempt.ended_at - began)}" if attempt.ended_at is not None else ""
         yield f"{rfc3339(began)}  attempt {attempt.number}{ran}: {_ending(job, attempt)}{_following(job, attempt, following)}"

@@ -1,0 +1,39 @@
+"""The command line, logged in to the control plane, with the operator at work and the test playing the kubelet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.control_plane import ControlPlane
+from cluster.process import Process
+from cluster_cli.finetune import Finetune
+from shell.conftest import operator, submit  # noqa: F401
+
+
+@pytest.fixture
+def finetune(control_plane: ControlPlane, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Finetune]:
+    """`finetune`, for a user who may do everything in the test's namespace, which is that of the kubeconfig's context."""
+    monkeypatch.chdir(tmp_path)
+    command = Finetune(kubeconfig(control_plane.kubeconfig, namespace, tmp_path / "kubeconfig"))
+    yield command
+    command.close()
+
+
+@pytest.fixture
+def nobody(operator: Process) -> Iterator[None]:  # noqa: F811
+    """No operator runs."""
+    operator.kill()
+    yield
+    operator.start()
+
+
+def kubeconfig(original: Path, namespace: str, copy: Path) -> Path:
+    """The same login with another namespace of the context."""
+    document = json.loads(original.read_text())
+    document["contexts"][0]["context"]["namespace"] = namespace
+    copy.write_text(json.dumps(document))
+    return copy

@@ -1,0 +1,93 @@
+"""Run `finetune` against a cluster: to its end in this process, or as a program that a test watches."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from typer.testing import CliRunner, Result
+
+from finetune_cli.main import app
+
+_PACKAGES = [str(Path(__file__).parents[2] / folder) for folder in ("operator", "trainer_image")]
+
+
+class Program:
+    """A command under way."""
+
+    def __init__(self, arguments: tuple[str, ...], env: dict[str, str]) -> None:
+        self._child = subprocess.Popen(
+            [sys.executable, "-u", "-m", "finetune_cli.main", *arguments],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.output = ""
+
+    def read_until(self, pattern: str) -> str:
+        """Read lines up to one that matches; the test's time limit ends a vain wait. Returns the line."""
+        assert self._child.stdout is not None
+        for line in self._child.stdout:
+            self.output += line
+            if re.search(pattern, line):
+                return line
+        raise AssertionError(f"it ended without {pattern!r}:\n{self.output}")
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._child.send_signal(number)
+
+    def end(self) -> int:
+        """Read the rest, and return its exit code."""
+        assert self._child.stdout is not None
+        self.output += self._child.stdout.read()
+        return self._child.wait()
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._child.poll() is None:
+            self._child.send_signal(signal.SIGKILL)
+            self._child.wait()
+
+
+class Finetune:
+    """The command. Args: kubeconfig: who runs it, where."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self.env = {"KUBECONFIG": str(kubeconfig), "COLUMNS": "100"}
+        self._programs: list[Program] = []
+
+    def run(self, *arguments: object) -> Result:
+        """Run it to its end."""
+        return CliRunner().invoke(app, [str(argument) for argument in arguments], env=self.env)
+
+    def says(self, *arguments: object, exit_code: int = 0) -> str:
+        """Run it to its end, which is as expected. Returns what it printed."""
+        result = self.run(*arguments)
+        assert result.exit_code == exit_code, f"{result.output}\n{result.exception!r}"
+        return result.output
+
+    def start(self, *arguments: object) -> Program:
+        """Start it."""
+        env = {**os.environ, **self.env, "PYTHONPATH": os.pathsep.join(_PACKAGES)}
+        self._programs.append(Program(tuple(str(argument) for argument in arguments), env))
+        return self._programs[-1]
+
+    def close(self) -> None:
+        """End what still runs."""
+        for program in self._programs:
+            program.kill()
+
+
+def write(manifest: dict[str, Any], file: str = "job.yaml") -> Path:
+    """A job file in the current folder."""
+    path = Path(file)
+    path.write_text(yaml.safe_dump(manifest))
+    return path
