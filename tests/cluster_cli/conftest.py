@@ -18,7 +18,7 @@ from shell.conftest import operator, submit  # noqa: F401
 def finetune(control_plane: ControlPlane, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Finetune]:
     """`finetune`, for a user who may do everything in the test's namespace, which is that of the kubeconfig's context."""
     monkeypatch.chdir(tmp_path)
-    command = Finetune(kubeconfig(control_plane.kubeconfig, namespace, tmp_path / "kubeconfig"))
+    command = Finetune(kubeconfig(control_plane.kubeconfig, namespace, tmp_path / "kubeconfig"), control_plane)
     yield command
     command.close()
 

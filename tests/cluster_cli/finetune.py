@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from typer.testing import CliRunner, Result
 
+from cluster.control_plane import ControlPlane
 from finetune_cli.main import app
 
 _PACKAGES = [str(Path(__file__).parents[2] / folder) for folder in ("operator", "trainer_image")]
@@ -58,9 +59,15 @@ class Program:
 
 
 class Finetune:
-    """The command. Args: kubeconfig: who runs it, where."""
+    """The command.
 
-    def __init__(self, kubeconfig: Path) -> None:
+    Args:
+        kubeconfig: who runs it, where.
+        plane: the cluster.
+    """
+
+    def __init__(self, kubeconfig: Path, plane: ControlPlane) -> None:
+        self.plane = plane
         self.env = {"KUBECONFIG": str(kubeconfig), "COLUMNS": "100"}
         self._programs: list[Program] = []
 

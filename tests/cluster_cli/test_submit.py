@@ -46,8 +46,8 @@ def test_a_job_is_followed_to_its_end(finetune: Finetune, job_file: dict[str, ob
 
 def test_a_failed_job_is_exit_code_1(finetune: Finetune, job_file: dict[str, object], kubelet: Kubelet):
     program = finetune.start("submit", write(job_file))
-    first, second = [kubelet.run(pod) for pod in kubelet.wait_for_pods(2)]
-    kubelet.fail(first, ExitCode.USER_ERROR, message(ExitCode.USER_ERROR, "BadDataRow", "Row 7 has no text."))
+    pods = [kubelet.run(pod) for pod in kubelet.wait_for_pods(2)]
+    kubelet.fail(pods[0], ExitCode.USER_ERROR, message(ExitCode.USER_ERROR, "BadDataRow", "Row 7 has no text."))
     kubelet.finish(kubelet.wait_for_stopping(1)[0], ExitCode.PREEMPTED)
     assert program.end() == 1
     assert "a has failed. Row 7 has no text." in program.output and "finetune describe a" in program.output

@@ -1,7 +1,8 @@
 """Likely cause and next steps by reason: a new one is a new row.
 
-Texts may use {job}, {namespace}, {logs} (the command that shows the log in question), {machine} (the node of the pod), {pod},
-{finetune} (how this command is called) and {again} (how a corrected job is started).
+A line of a step that begins with `$ ` is a command, and is shown as such. Texts may use {job}, {namespace}, {logs} (the command
+that shows the log in question), {machine} (the node of the pod), {pod}, {finetune} (how this command is called) and {again} (how a
+corrected job is started).
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ class Advice:
 
 #: How a corrected job is started.
 AGAIN = (
-    "Start it again with the change: kubectl delete ftj {job} -n {namespace}, then {finetune} submit JOB.YAML. It goes on from its "
+    "Start it again with the change:\n$ kubectl delete ftj {job} -n {namespace}\n$ {finetune} submit JOB.YAML\nIt goes on from its "
     "checkpoints; where they do not fit the change it says so, and needs another output.path."
 )
-_LOOK = "Read the log: {logs}"
+_LOOK = "Read the log:\n$ {logs}"
 _NOTHING = "Nothing: it goes on from its last checkpoint by itself, and this does not count against runPolicy.maxRestarts."
 
 ADVICE: Mapping[str, Advice] = {
@@ -47,7 +48,7 @@ ADVICE: Mapping[str, Advice] = {
         "Something outside of the training sent SIGKILL: most often the kernel, because the node ran out of memory; or somebody "
         "who ended the process.",
         (
-            "See whether the node was short of memory: kubectl describe node {machine}",
+            "See whether the node was short of memory:\n$ kubectl describe node {machine}",
             "If it was, raise resources.requests.memory, so that the pod gets a node with room.",
             _LOOK,
         ),
@@ -56,7 +57,7 @@ ADVICE: Mapping[str, Advice] = {
         "",
         (
             "Correct what the message names. Another try would give the same, so none was made.",
-            "Look at it here first: {finetune} validate JOB.YAML, and {finetune} inspect JOB.YAML for the data",
+            "Look at it here first, and at its data:\n$ {finetune} validate JOB.YAML\n$ {finetune} inspect JOB.YAML",
             "{again}",
         ),
     ),
@@ -64,7 +65,7 @@ ADVICE: Mapping[str, Advice] = {
         "The loss became NaN or infinite: the learning rate is too high, or fp16 overflowed (a model that was trained in bf16).",
         (
             "Use training.precision: bf16 or fp32, a lower training.learningRate, or more warmupRatio.",
-            "Look for samples that are broken: {finetune} inspect JOB.YAML",
+            "Look for samples that are broken:\n$ {finetune} inspect JOB.YAML",
             "{again}",
         ),
     ),
@@ -72,19 +73,19 @@ ADVICE: Mapping[str, Advice] = {
         "A rank hangs, and the others wait for it: a collective whose peer is gone, a device, a file system or a download that "
         "does not answer.",
         (
-            "The stack of every rank is at the end of the log; look for the one that is somewhere else: {logs}",
+            "The stack of every rank is at the end of the log; look for the one that is somewhere else:\n$ {logs}",
             "If it was only slow (a long evaluation, a slow volume), raise runPolicy.stallTimeoutSeconds.",
             "If it is always the same node, keep the job away from {machine} (podTemplate.spec.affinity).",
         ),
     ),
     "PeerLost": Advice(
         "A rank on another node ended or could not be reached; this one only noticed.",
-        ("Look for the first failure in the logs of the other nodes: {finetune} logs {job} -n {namespace}",),
+        ("Look for the first failure in the logs of the other nodes:\n$ {finetune} logs {job} -n {namespace}",),
     ),
     "RendezvousTimeout": Advice(
         "Not all nodes came together in time: a pod did not start, or a NetworkPolicy keeps pods of the namespace from each other.",
         (
-            "See whether all pods ran: kubectl get pods -n {namespace} -l finetune.dev/job={job}",
+            "See whether all pods ran:\n$ kubectl get pods -n {namespace} -l finetune.dev/job={job}",
             "Give them longer with distributed.rendezvousTimeoutSeconds if they only started late.",
         ),
     ),
@@ -92,9 +93,9 @@ ADVICE: Mapping[str, Advice] = {
         "Node {machine} does not answer any more: it crashed, was switched off, or lost its network.",
         (
             _NOTHING,
-            "See what became of it: kubectl get node {machine}",
-            "If the pod stays Terminating it holds the next attempt back. Only once the machine is certainly off: "
-            "kubectl delete pod {pod} -n {namespace} --force",
+            "See what became of it:\n$ kubectl get node {machine}",
+            "If the pod stays Terminating it holds the next attempt back. Only once the machine is certainly off:\n"
+            "$ kubectl delete pod {pod} -n {namespace} --force",
         ),
     ),
     "Preempted": Advice(
@@ -103,7 +104,7 @@ ADVICE: Mapping[str, Advice] = {
     ),
     "Evicted": Advice(
         "Kubernetes moved it away: a node was drained, or was short of memory or disk.",
-        (_NOTHING, "If the node was short of something, ask for it in resources.requests: kubectl describe node {machine}"),
+        (_NOTHING, "If the node was short of something, ask for it in resources.requests:\n$ kubectl describe node {machine}"),
     ),
     "Disrupted": Advice("A node was drained or lost, or somebody deleted the pods.", (_NOTHING,)),
     "JobDeleted": Advice("Somebody deleted the Job of an attempt.", (_NOTHING,)),
@@ -112,26 +113,31 @@ ADVICE: Mapping[str, Advice] = {
         (
             "Check the image's name letter by letter: spec.trainer.image, or the operator's own if the job names none.",
             "For a private registry, name its Secret in podTemplate.spec.imagePullSecrets.",
-            "The image is fixed once the job exists. {again}",
+            "The image is fixed once the job exists.",
+            "{again}",
         ),
     ),
     "PodUnschedulable": Advice(
         "No node has room for it, or none that nodeSelector, affinity and tolerations leave over.",
         (
-            "Compare resources with what the nodes have left: kubectl describe nodes",
+            "Compare resources with what the nodes have left:\n$ kubectl describe nodes",
             "If they are only busy, wait: it starts as soon as there is room.",
-            "If no node is large enough, ask for less, or for fewer processes on more nodes. {again}",
+            "If no node is large enough, ask for less, or for fewer processes on more nodes.",
+            "{again}",
         ),
     ),
     "NoNodeFits": Advice(
         "No node of the cluster could hold a pod of this job, even if it were empty.",
-        ("Ask for less in resources, or add a node. {again}",),
+        (
+            "Ask for less in resources, or add a node.",
+            "{again}",
+        ),
     ),
     "VolumeNotMounted": Advice(
         "A claim, Secret or ConfigMap that the pod mounts is not there, or its storage does not answer.",
         (
-            "See whether the claims are bound: kubectl get pvc -n {namespace}",
-            "See what the kubelet says: kubectl describe pod {pod} -n {namespace}",
+            "See whether the claims are bound:\n$ kubectl get pvc -n {namespace}",
+            "See what the kubelet says:\n$ kubectl describe pod {pod} -n {namespace}",
         ),
     ),
     "ContainerConfigInvalid": Advice(
@@ -140,19 +146,25 @@ ADVICE: Mapping[str, Advice] = {
     ),
     "ContainerNotCreated": Advice(
         "The command of the container is not in its image, or a volume is mounted over what it needs.",
-        ("Check trainer.command, trainer.image and podTemplate's mounts. {again}",),
+        (
+            "Check trainer.command, trainer.image and podTemplate's mounts.",
+            "{again}",
+        ),
     ),
     "PodsStarting": Advice(
-        "", ("See why a pod is missing or waits: kubectl describe pods -n {namespace} -l finetune.dev/job={job}",)
+        "", ("See why a pod is missing or waits:\n$ kubectl describe pods -n {namespace} -l finetune.dev/job={job}",)
     ),
-    "Queued": Advice("", ("Ask the queue, for example Kueue: kubectl get workloads -n {namespace}",)),
+    "Queued": Advice("", ("Ask the queue, for example Kueue:\n$ kubectl get workloads -n {namespace}",)),
     "PodsLeft": Advice(
         "Pods of an earlier job of this name still run; two may never write the same folder.",
-        ("Wait, or see why they do not leave: kubectl get pods -n {namespace} -l finetune.dev/job={job}",),
+        ("Wait, or see why they do not leave:\n$ kubectl get pods -n {namespace} -l finetune.dev/job={job}",),
     ),
     "DeadlineExceeded": Advice(
         "The job was given less time than it needs (runPolicy.activeDeadlineSeconds).",
-        ("Raise it. {again}",),
+        (
+            "Raise it.",
+            "{again}",
+        ),
     ),
     "DiskFull": Advice(
         "The output volume is full. Checkpoints that were complete are still there.",
@@ -160,30 +172,47 @@ ADVICE: Mapping[str, Advice] = {
     ),
     "Fenced": Advice(
         "Another job writes the same output folder, or a newer attempt does.",
-        ("Give each job an output.path of its own. {again}",),
+        (
+            "Give each job an output.path of its own.",
+            "{again}",
+        ),
     ),
     "SecretNotFound": Advice("", ("Create it; the job then starts by itself within seconds.",)),
     "ConfigMapNotFound": Advice("", ("Create it; the job then starts by itself within seconds.",)),
     "ClaimNotFound": Advice("", ("Create the claim; the job then starts by itself within seconds.",)),
-    "ClaimNotShareable": Advice("", ("Use a claim that several nodes may mount, or distributed.nodes: 1. {again}",)),
+    "ClaimNotShareable": Advice(
+        "",
+        (
+            "Use a claim that several nodes may mount, or distributed.nodes: 1.",
+            "{again}",
+        ),
+    ),
     "OutputInUse": Advice("", ("Wait for the other job, or delete it; this one then starts by itself.",)),
-    "InvalidSpec": Advice("", ("Correct it: {finetune} validate JOB.YAML --cluster. {again}",)),
+    "InvalidSpec": Advice(
+        "",
+        (
+            "Correct it:\n$ {finetune} validate JOB.YAML --cluster",
+            "{again}",
+        ),
+    ),
     "OperatorSilent": Advice(
         "The operator does not run, or does not serve this namespace.",
         (
-            "See whether it runs: kubectl get deployments --all-namespaces -l app.kubernetes.io/name=finetune-operator",
+            "See whether it runs:\n$ kubectl get deployments --all-namespaces -l app.kubernetes.io/name=finetune-operator",
             "The job is stored: it starts by itself as soon as an operator sees it.",
         ),
     ),
-    "Suspended": Advice("", ("Continue it: {finetune} resume {job} -n {namespace}",)),
+    "Suspended": Advice("", ("Continue it:\n$ {finetune} resume {job} -n {namespace}",)),
 }
 
 #: For a reason that has no row.
-UNKNOWN = Advice("", (_LOOK, "If that does not help, send the maintainers a bundle: {finetune} debug bundle {job} -n {namespace}"))
+UNKNOWN = Advice(
+    "", (_LOOK, "If that does not help, send the maintainers a bundle:\n$ {finetune} debug bundle {job} -n {namespace}")
+)
 #: Nothing is wrong.
-WATCH = Advice("", ("Watch it: {finetune} status {job} -n {namespace}",))
+WATCH = Advice("", ("Watch it:\n$ {finetune} status {job} -n {namespace}",))
 SUCCEEDED = Advice(
-    "", ("Fetch the result: {finetune} pull {job} -n {namespace}", "Talk to it: {finetune} chat {job} -n {namespace}")
+    "", ("Fetch the result:\n$ {finetune} pull {job} -n {namespace}", "Talk to it:\n$ {finetune} chat {job} -n {namespace}")
 )
 
 

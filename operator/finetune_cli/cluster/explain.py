@@ -18,6 +18,7 @@ from finetune_cli.cluster.facts import AttemptFacts, JobFacts, PodFacts
 #: An operator that runs writes the first status well within this many seconds.
 SILENT_SECONDS = 15.0
 _WIDTH = 110
+_COMMAND = "$ "
 #: Reasons by which a job is given up; what led to it is in lastFailure.
 _GIVEN_UP = ("MaxRestartsExceeded", "UserError")
 
@@ -257,19 +258,22 @@ def _following(job: JobFacts, attempt: AttemptFacts, following: AttemptFacts | N
 
 def _indented(lines: Iterable[str]) -> Iterator[str]:
     for line in lines:
-        yield from _wrapped(line)
+        yield from _wrapped(line, hang=24)  # Below what follows the time.
 
 
-def _wrapped(words: str, first: str = "  ") -> list[str]:
-    """Paragraph with hanging indent. Commands and names are not broken."""
+def _wrapped(words: str, first: str = "  ", hang: int = 0) -> list[str]:
+    """Paragraph with hanging indent, by default that of the first line. Commands stand on lines of their own, unbroken."""
+    after = " " * (hang or len(first))
     lines: list[str] = []
-    for line in words.splitlines() or [""]:
-        before = first if not lines else " " * len(first)
+    for line in words.splitlines():
+        if line.startswith(_COMMAND):
+            lines.append(f"{after}    {line.removeprefix(_COMMAND)}")
+            continue
         lines += textwrap.wrap(
             line,
             _WIDTH,
-            initial_indent=before,
-            subsequent_indent=" " * len(first),
+            initial_indent=after if lines else first,
+            subsequent_indent=after,
             break_long_words=False,
             break_on_hyphens=False,
         )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from finetune_api.names import PLURAL
-from finetune_cli.cluster.client import Client
+from finetune_cli.cluster.client import Client, Manifest
 from finetune_cli.cluster.errors import ClusterError, NotFoundError, UnreachableError
 from finetune_cli.cluster.facts import JobFacts, job_facts
 from finetune_cli.cluster.options import called
+from finetune_cli.cluster.reader_pod import output_place
 
 #: The operator writes progress less often than this.
 _POLL_SECONDS = 1.0
@@ -39,7 +41,7 @@ def follow(client: Client, name: str, sleep: Callable[[float], None] = time.slee
             if time.monotonic() - since > _PATIENCE_SECONDS:
                 raise ClusterError(f"{error} The job goes on without this command. {_again(client, name)}") from None
         except NotFoundError:
-            raise _deleted(client, facts) from None
+            raise _deleted(client, job) from None
         if job["metadata"]["uid"] != first["metadata"]["uid"]:
             raise ClusterError(f"FineTuneJob {name} was deleted and created anew. {_again(client, name)}")
 
@@ -48,6 +50,8 @@ def _again(client: Client, name: str) -> str:
     return f"Look at it again: {called()} status {name} -n {client.namespace}"
 
 
-def _deleted(client: Client, facts: JobFacts) -> ClusterError:
-    where = f" What it had written stays in {facts.status.output}." if facts.status.output else ""
-    return ClusterError(f"FineTuneJob {facts.name} was deleted from namespace {client.namespace} under way.{where}")
+def _deleted(client: Client, job: Manifest) -> ClusterError:
+    text = f"FineTuneJob {job['metadata']['name']} was deleted from namespace {client.namespace} under way."
+    with suppress(ClusterError):
+        return ClusterError(f"{text} What it had written stays in {output_place(job)}.")
+    return ClusterError(text)
