@@ -88,10 +88,11 @@ def refused(status: int, body: bytes, request: Request) -> ClusterError:
         return ForbiddenError(_forbidden(request, message))
     if status == 404 and request.resource == PLURAL and not document.get("details", {}).get("name"):
         return ClusterError(f"The operator is not installed in this cluster: it knows no FineTuneJob. Install it: {_INSTALL}")
+    if status == 404 and document.get("details", {}).get("name", request.name) != request.name:
+        return NotFoundError(f"Cannot {request}: {message}.")  # Something else is not there, for example the pod's node.
     if status == 404:
-        return NotFoundError(
-            f"There is no {request.resource.partition('/')[0].removesuffix('s')} {request.name} in {request.namespace}."
-        )
+        kind = request.resource.partition("/")[0].removesuffix("s")
+        return NotFoundError(f"There is no {kind} {request.name} in namespace {request.namespace}.")
     if status == 400 and request.resource == "pods/log":
         return NotYetError(f"There is no log yet: {message}.")
     if status == 422:

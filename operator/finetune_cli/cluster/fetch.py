@@ -122,22 +122,49 @@ class _Counter:
         self._meter.count(more)
 
 
+def is_whole(dest: Path, client: Client, job: Manifest, place: Place) -> bool:
+    """Whether the folder was fetched after the job had finished, so that nothing can be missing."""
+    version = _version(job)
+    return version is not None and _holds(dest) == {**_origin(client, place), "whole": version}
+
+
+def mark_whole(dest: Path, client: Client, job: Manifest, place: Place) -> None:
+    """Remember that all is here, if the job has finished."""
+    if version := _version(job):
+        (dest / MARKER).write_text(json.dumps({**_origin(client, place), "whole": version}))
+
+
 def _claim_folder(dest: Path, client: Client, place: Place) -> None:
     """Whatever is in the folder came from the same place. Raises ClusterError."""
-    mine = {"server": client.server, "namespace": client.namespace, "from": str(place)}
+    mine = _origin(client, place)
     if dest.exists() and not dest.is_dir():
         raise ClusterError(f"{dest} is a file. Name a folder.")
-    marker = dest / MARKER
     if dest.is_dir() and any(dest.iterdir()):
-        try:
-            holds = json.loads(marker.read_text())
-        except (OSError, ValueError):
-            holds = None
-        if holds != mine:
-            what = f"what was fetched from {holds.get('from')}" if isinstance(holds, dict) else "other files"
+        holds = _holds(dest)
+        if holds is None or {name: holds.get(name) for name in mine} != mine:
+            what = f"what was fetched from {holds.get('from')}" if holds else "other files"
             raise ClusterError(f"{dest} holds {what}. Name another folder.")
     dest.mkdir(parents=True, exist_ok=True)
-    marker.write_text(json.dumps(mine))
+    (dest / MARKER).write_text(json.dumps(mine))
+
+
+def _origin(client: Client, place: Place) -> dict[str, str]:
+    return {"server": client.server, "namespace": client.namespace, "from": str(place)}
+
+
+def _holds(dest: Path) -> dict[str, str] | None:
+    """What is remembered of the folder's files."""
+    try:
+        holds = json.loads((dest / MARKER).read_text())
+    except (OSError, ValueError):
+        return None
+    return holds if isinstance(holds, dict) else None
+
+
+def _version(job: Manifest) -> str | None:
+    """Tells a finished job from others of its name."""
+    finished = job.get("status", {}).get("completionTime")
+    return f"{job['metadata']['uid']} {finished}" if finished else None
 
 
 @contextmanager

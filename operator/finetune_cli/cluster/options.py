@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,12 +37,19 @@ Namespace = Annotated[
     str | None, typer.Option("--namespace", "-n", metavar="NAME", help="Default: that of the kubeconfig's context.")
 ]
 Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="Context of the kubeconfig to use.")]
+_KINDS = ("ftj", "finetunejob", "finetunejobs", "finetunejob.finetune.dev")
+_JOB_NAME = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+
 Plain = Annotated[bool, typer.Option("--plain", help="Plain lines also in a terminal.")]
 
 
 @contextmanager
-def on_cluster(namespace: str | None, context: str | None) -> Iterator[Client]:
-    """The cluster, for one command. What goes wrong there ends it with one line (exit code 2), Ctrl-C with 130."""
+def on_cluster(namespace: str | None, context: str | None, before: str = "") -> Iterator[Client]:
+    """The cluster, for one command. What goes wrong there ends it with one line (exit code 2), Ctrl-C with 130.
+
+    Args:
+        before: begins that line.
+    """
     with cluster_extra():
         from finetune_cli.cluster.client import connect
     from finetune_cli.cluster.errors import ClusterError
@@ -49,7 +57,7 @@ def on_cluster(namespace: str | None, context: str | None) -> Iterator[Client]:
     try:
         yield connect(namespace, context)
     except ClusterError as error:
-        typer.echo(str(error), err=True)
+        typer.echo(f"{before}{error}", err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
@@ -58,6 +66,13 @@ def on_cluster(namespace: str | None, context: str | None) -> Iterator[Client]:
 def job_name(given: str) -> str:
     """The name in `NAME` or `ftj/NAME`, as kubectl prints it."""
     return given.rpartition("/")[2]
+
+
+def job_of(target: Path) -> str | None:
+    """The job that a command is meant to look at which takes folders too: `ftj/NAME`, or a name by which there is no file here."""
+    if target.parent.name in _KINDS and len(target.parts) == 2:
+        return target.name
+    return target.name if re.fullmatch(_JOB_NAME, str(target)) and not target.exists() else None
 
 
 def called() -> str:

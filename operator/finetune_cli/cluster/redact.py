@@ -30,7 +30,11 @@ _PATTERNS = tuple(
         (r"(://)[^/\s:@]+:[^/\s@]+@", 0, rf"\1{REDACTED}@"),
         (r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE, rf"\1 {REDACTED}"),
         # NAME=value, "name": "value", --name value; names such as tokenSecretRef and token_ids are none.
-        (rf"(\b[\w.-]*{_SECRET_WORD}[\"']?\s*[=:]\s*[\"']?)(?!\s|[{{\[<]|\d+\b)[^\s\"',;]+", re.IGNORECASE, rf"\1{REDACTED}"),
+        (
+            rf"(\b[\w.-]*{_SECRET_WORD}[\"']?\s*[=:]\s*[\"']?)(?!\s|[{{\[<]|(?:\d+|true|false|null|none)\b)[^\s\"',;]+",
+            re.IGNORECASE,
+            rf"\1{REDACTED}",
+        ),
         (rf"(--[\w-]*{_SECRET_WORD}\s+)[^\s-]\S*", re.IGNORECASE, rf"\1{REDACTED}"),
     )
 )
