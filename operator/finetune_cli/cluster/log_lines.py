@@ -142,10 +142,11 @@ def _followed(client: Client, pod: str, tail: int | None) -> Iterator[str]:
     while True:
         query = {"follow": "true", "timestamps": "true"}
         query |= {"sinceTime": last} if last else {} if tail is None else {"tailLines": str(tail)}
+        known = last  # The server counts in whole seconds, so some lines come again.
         try:
             for line in _lines(client.log(pod, **query)):
                 stamp, _, text = line.partition(" ")
-                if stamp > last:
+                if stamp > known:
                     last = stamp
                     yield text
             if client.get("pods", pod).get("status", {}).get("phase") in ("Succeeded", "Failed"):
