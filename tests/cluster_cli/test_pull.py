@@ -1,21 +1,28 @@
-"""`pull`: the pod that reads the volume, and all that can keep it from doing so. Nothing runs pods here: see e2e/test_cli.py."""
+"""`pull`, and `plot` and `chat` with a job: the pod that reads the volume, what keeps it from doing so, and what it brings."""
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli.taught import ANSWER, QUESTION, teach
 from cluster.api import Api
 from cluster.eventually import eventually
 from cluster.kubelet import Kubelet, stopping
+from cluster_cli.exec_proxy import Proxy, exec_proxy
 from cluster_cli.finetune import Finetune
 from cluster_cli.test_errors import as_user, line
 from finetune_api.contract import ExitCode
+from finetune_cli.cluster.fetch import MARKER
 from finetune_cli.cluster.reader_pod import LABEL_READER
-from shell.jobs import Submit, Submitted, message
+from shell.jobs import Submit, Submitted, claim, message
 
 Manifest = dict[str, Any]
 
@@ -143,3 +150,153 @@ def test_who_may_not_make_pods_is_told(finetune: Finetune, finished: Submitted, 
     with as_user(finetune, api, namespace, rules):
         text = line(finetune.env, "pull", "a")
     assert text.startswith("You may not create pods") and f"kubectl auth can-i create pods -n {namespace}" in text
+
+
+# --- with a volume that can be read -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def proxy(finetune: Finetune, api: Api, tmp_path: Path) -> Iterator[Proxy]:
+    """The command's way to the API server leads through one that can execute; the volume is the folder `volume`."""
+    with exec_proxy(api, tmp_path / "volume") as served:
+        document = json.loads(Path(finetune.env["KUBECONFIG"]).read_text())
+        document["clusters"][0]["cluster"] = {"server": served.url}
+        (tmp_path / "proxied").write_text(json.dumps(document))
+        finetune.env = {**finetune.env, "KUBECONFIG": str(tmp_path / "proxied")}
+        yield served
+
+
+def write_output(folder: Path, size: int = 2_000_000) -> dict[str, bytes]:
+    """An output folder with a result, a checkpoint and state. Returns the result's files."""
+    result = {
+        "adapter_model.safetensors": os.urandom(size),
+        "adapter_config.json": b"{}",
+        "trainer_log.jsonl": log(),
+        "README.md": b"#",
+    }
+    for name, data in {**result, "checkpoints/step-1/model.safetensors": b"c", ".finetune/done.json": b"{}"}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return result
+
+
+def log() -> bytes:
+    """Three logged steps."""
+    lines = [{"current_steps": step, "total_steps": 3, "loss": 1.0 / step, "lr": 1e-4, "epoch": 1.0} for step in (1, 2, 3)]
+    return "".join(json.dumps(line) + "\n" for line in lines).encode()
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """What was fetched."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != MARKER
+    }
+
+
+def test_the_result_comes(finetune: Finetune, finished: Submitted, api: Api, namespace: str, kubelet: Kubelet, proxy: Proxy):
+    result = write_output(proxy.volume / "a")
+    program = finetune.start("pull", "a")
+    kubelet.run(reader(api, namespace))
+    assert program.end() == 0, program.output
+    assert files_in(Path("runs/a")) == result
+    assert program.output.splitlines() == ["4 files, 2.0 MB, in runs/a", "Talk to it: finetune chat runs/a"]
+    assert readers(api, namespace) == []
+
+
+def test_everything_comes_with_all(
+    finetune: Finetune, finished: Submitted, api: Api, namespace: str, kubelet: Kubelet, proxy: Proxy
+):
+    write_output(proxy.volume / "a", 10)
+    program = finetune.start("pull", "a", "mine", "--all")
+    kubelet.run(reader(api, namespace))
+    assert program.end() == 0
+    assert files_in(Path("mine")) == files_in(proxy.volume / "a")
+
+
+def test_a_broken_connection_is_taken_up_again(
+    finetune: Finetune, finished: Submitted, api: Api, namespace: str, kubelet: Kubelet, proxy: Proxy
+):
+    """With another pod, and from where it was."""
+    result = write_output(proxy.volume / "a")
+    proxy.break_after = [500_000, 700_000]
+    program = finetune.start("pull", "a")
+    seen: set[str] = set()
+    for _ in range(3):
+        pod = eventually(lambda: [pod for pod in readers(api, namespace) if pod["metadata"]["name"] not in seen], 20)[0]
+        seen.add(pod["metadata"]["name"])
+        kubelet.run(pod)
+    assert program.end() == 0, program.output
+    assert files_in(Path("runs/a")) == result
+
+
+def test_after_ctrl_c_the_same_command_goes_on(
+    finetune: Finetune, finished: Submitted, api: Api, namespace: str, kubelet: Kubelet, proxy: Proxy
+):
+    result = write_output(proxy.volume / "a", 60_000_000)
+    program = finetune.start("pull", "a")
+    kubelet.run(reader(api, namespace))
+
+    def parts() -> list[Path]:
+        return [part for part in Path("runs/a").glob(".adapter_model*.part") if part.stat().st_size]
+
+    (part,) = eventually(parts, 20)
+    program.signal(signal.SIGINT)
+    assert program.end() == 130
+    here = part.stat().st_size
+    assert 0 < here < 60_000_000
+    for pod in api.list("Pod", namespace, labels=LABEL_READER):
+        kubelet.finish(pod)
+    program = finetune.start("pull", "a")
+    kubelet.run(reader(api, namespace))
+    assert program.end() == 0, program.output
+    assert files_in(Path("runs/a")) == result
+
+
+def test_a_job_whose_folder_is_gone(
+    finetune: Finetune, finished: Submitted, api: Api, namespace: str, kubelet: Kubelet, proxy: Proxy
+):
+    proxy.volume.mkdir()
+    program = finetune.start("pull", "a")
+    kubelet.run(reader(api, namespace))
+    assert program.end() == 2
+    assert program.output.endswith("the output folder is not on the volume\n") and program.output.count("\n") == 1
+
+
+def test_plot_of_a_job(finetune: Finetune, finished: Submitted, api: Api, namespace: str, kubelet: Kubelet, proxy: Proxy):
+    write_output(proxy.volume / "a")
+    program = finetune.start("plot", "a")
+    kubelet.run(reader(api, namespace))
+    assert program.end() == 0 and program.output.endswith("a.png\n"), program.output
+    assert Path("a.png").read_bytes().startswith(b"\x89PNG") and not Path("runs").exists()
+
+
+def test_chat_with_a_job_whose_base_model_is_on_a_claim(
+    finetune: Finetune, submit: Submit, api: Api, namespace: str, kubelet: Kubelet, proxy: Proxy, tiny_llama: Path, tmp_path: Path
+):
+    """Result and base model are fetched once; the second time no pod is needed."""
+    (tmp_path / "taught").mkdir()
+    output = teach(tmp_path / "taught", "pvc://models/tiny", tiny_llama, {})
+    api.create(claim(namespace, "models", "ReadOnlyMany"))
+    job = submit(nodes=1, model={"source": "pvc://models/tiny"})
+    kubelet.succeed(kubelet.run(kubelet.wait_for_pods(1)[0]), message(ExitCode.OK, "Completed"))
+    job.wait("Succeeded")
+    shutil.copytree(output, proxy.volume / "a")
+    shutil.copytree(tiny_llama, proxy.volume / "tiny")
+    finetune.env["XDG_CACHE_HOME"] = str(tmp_path / "cache")
+    program = finetune.start("chat", "a", "--once", QUESTION)
+    seen: set[str] = set()
+    for _ in range(2):
+        pod = eventually(lambda: [pod for pod in readers(api, namespace) if pod["metadata"]["name"] not in seen], 60)[0]
+        seen.add(pod["metadata"]["name"])
+        kubelet.run(pod)
+    assert program.end() == 0 and program.output.splitlines()[-1] == ANSWER, program.output
+    assert finetune.says("chat", "ftj/a", "--once", QUESTION).splitlines()[-1] == ANSWER
+
+
+def test_chat_with_a_job_that_still_runs(finetune: Finetune, submit: Submit, kubelet: Kubelet):
+    submit()
+    kubelet.wait_for_pods(2)
+    text = finetune.says("chat", "a", exit_code=2)
+    assert (
+        "There is no folder a here, so it is a job on a cluster. FineTuneJob a is Pending: there is no result to talk to." in text
+    )
