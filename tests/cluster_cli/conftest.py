@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from cluster.control_plane import ControlPlane
 from cluster.process import Process
-from cluster_cli.finetune import Finetune
+from cluster_cli.finetune import Finetune, kubeconfig
 from shell.conftest import operator, submit  # noqa: F401
 
 
@@ -29,11 +28,3 @@ def nobody(operator: Process) -> Iterator[None]:  # noqa: F811
     operator.kill()
     yield
     operator.start()
-
-
-def kubeconfig(original: Path, namespace: str, copy: Path) -> Path:
-    """The same login with another namespace of the context."""
-    document = json.loads(original.read_text())
-    document["contexts"][0]["context"]["namespace"] = namespace
-    copy.write_text(json.dumps(document))
-    return copy

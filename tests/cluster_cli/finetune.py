@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -63,10 +64,10 @@ class Finetune:
 
     Args:
         kubeconfig: who runs it, where.
-        plane: the cluster.
+        plane: the cluster, where it is a control plane without nodes.
     """
 
-    def __init__(self, kubeconfig: Path, plane: ControlPlane) -> None:
+    def __init__(self, kubeconfig: Path, plane: ControlPlane | None = None) -> None:
         self.plane = plane
         self.env = {"KUBECONFIG": str(kubeconfig), "COLUMNS": "100"}
         self._programs: list[Program] = []
@@ -98,3 +99,11 @@ def write(manifest: dict[str, Any], file: str = "job.yaml") -> Path:
     path = Path(file)
     path.write_text(yaml.safe_dump(manifest))
     return path
+
+
+def kubeconfig(original: Path, namespace: str, copy: Path) -> Path:
+    """The same login with another namespace of the context."""
+    document = yaml.safe_load(original.read_text())
+    document["contexts"][0]["context"]["namespace"] = namespace
+    copy.write_text(json.dumps(document))
+    return copy

@@ -16,9 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cluster.api import Api
-from cluster.control_plane import ControlPlane
-from cluster_cli.conftest import kubeconfig
-from cluster_cli.finetune import Finetune
+from cluster_cli.finetune import Finetune, kubeconfig
 from finetune_cli.cluster import follow
 from finetune_cli.cluster.client import connect
 from finetune_cli.cluster.errors import ClusterError
@@ -75,7 +73,6 @@ def server(answers: dict[str, tuple[int, str]]) -> Iterator[str]:
 @contextmanager
 def as_user(finetune: Finetune, api: Api, namespace: str, rules: list[dict[str, Any]]) -> Iterator[None]:
     """The command is run by a ServiceAccount that may do only this."""
-    plane: ControlPlane = finetune.plane
     for kind in ("ServiceAccount", "Role"):
         manifest = {"metadata": {"name": "someone", "namespace": namespace}}
         version = "v1" if kind == "ServiceAccount" else "rbac.authorization.k8s.io/v1"
@@ -90,7 +87,8 @@ def as_user(finetune: Finetune, api: Api, namespace: str, rules: list[dict[str, 
         }
     )
     before = finetune.env
-    login = plane.kubeconfig_of_service_account(namespace, "someone")
+    assert finetune.plane is not None
+    login = finetune.plane.kubeconfig_of_service_account(namespace, "someone")
     finetune.env = {**before, "KUBECONFIG": str(kubeconfig(login, namespace, login.with_suffix(".copy")))}
     try:
         yield
