@@ -1,8 +1,8 @@
-"""The `finetune` command: one line here per command, one file `finetune_cli/NAME.py` with a plain function of the same name.
+"""The `finetune` command: one line here per command, one file per command with a plain function of the same name.
 
-`finetune --help` must stay under 0.3 s, so the top level of a command's file imports the standard library, typer and
-finetune_cli.extras only; what the work needs (finetune_api included) is imported inside the function, and what needs torch or
-transformers inside `with trainer_extra():`.
+`finetune --help` must stay under 0.3 s, so the top level of a command's file imports the standard library, typer,
+finetune_cli.extras and finetune_cli.cluster.options only; what the work needs (finetune_api included) is imported inside the
+function, what needs torch or transformers inside `with trainer_extra():`, and what needs a cluster inside `with on_cluster():`.
 """
 
 from __future__ import annotations

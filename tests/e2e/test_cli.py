@@ -112,7 +112,11 @@ def test_an_interrupted_pull_goes_on(finetune: Finetune, world: World):
     [
         ({"trainer": {"image": "example.invalid/mistyped:1"}}, "Pending", "The name or tag of the image is mistyped"),
         ({"resources": {"requests": {"memory": "900Ti"}}}, "Pending", "No node has room for it"),
-        ({"resources": {"limits": {"memory": "64Mi"}, "sharedMemory": "16Mi"}}, "Failed", "used more memory than resources.limits.memory allows"),
+        (
+            {"resources": {"limits": {"memory": "64Mi"}, "sharedMemory": "16Mi"}},
+            "Failed",
+            "used more memory than resources.limits.memory allows",
+        ),
     ],
     ids=["image", "unschedulable", "memory"],
 )
