@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,39 @@ class Program:
         if self._child.poll() is None:
             self._child.send_signal(signal.SIGKILL)
             self._child.wait()
+
+
+class Terminal:
+    """A command under way on a terminal of 100 columns."""
+
+    def __init__(self, finetune: Finetune, *arguments: str) -> None:
+        self._master, slave = os.openpty()
+        termios.tcsetwinsize(slave, (30, 100))
+        env = {**os.environ, **finetune.env, "PYTHONPATH": os.pathsep.join(_PACKAGES), "TERM": "xterm"}
+        command = [sys.executable, "-m", "finetune_cli.main", *arguments]
+        self._child = subprocess.Popen(command, env=env, stdin=slave, stdout=slave, stderr=slave)
+        os.close(slave)
+        self.output = ""
+
+    def read_until(self, text: str) -> None:
+        """Read until the text has been drawn; the test's time limit ends a vain wait."""
+        while text not in self.output and self._read():
+            pass
+
+    def end(self) -> int:
+        """Read the rest, and return its exit code."""
+        while self._read():
+            pass
+        os.close(self._master)
+        return self._child.wait()
+
+    def _read(self) -> bool:
+        try:
+            data = os.read(self._master, 65_536)
+        except OSError:  # Nobody writes to it any more.
+            return False
+        self.output += data.decode(errors="replace")
+        return bool(data)
 
 
 class Finetune:

@@ -124,6 +124,13 @@ def test_cause_and_next_step(
     assert told in happened and cause in likely and step in steps
 
 
+def test_what_a_job_lacks(finetune: Finetune, submit: Submit):
+    submit(model={"source": "hf://a/b", "tokenSecretRef": {"name": "hf"}}).wait("Pending")
+    text = flat(finetune.says("describe", "a"))
+    assert "Likely cause There is no Secret hf in this namespace" in text
+    assert "What to do 1. Create it; the job then starts by itself" in text
+
+
 def test_attempt_by_attempt(finetune: Finetune, submit: Submit, kubelet: Kubelet):
     """A crash, an eviction, and a user error at last."""
     job = submit(run_policy={"maxRestarts": 2})

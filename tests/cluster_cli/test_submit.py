@@ -12,7 +12,7 @@ from cluster.eventually import eventually
 from cluster.kubelet import Kubelet
 from cluster.process import Process
 from cluster.progress_server import serve_progress
-from cluster_cli.finetune import Finetune, write
+from cluster_cli.finetune import Finetune, Terminal, write
 from finetune_api.contract import ExitCode
 from finetune_cli.cluster import explain
 from shell.jobs import Submit, claim, finetune_job, message, training
@@ -53,6 +53,20 @@ def test_a_failed_job_is_exit_code_1(finetune: Finetune, job_file: dict[str, obj
     assert "a has failed. Row 7 has no text." in program.output and "finetune describe a" in program.output
 
 
+def test_the_live_view_in_a_terminal(finetune: Finetune, submit: Submit, kubelet: Kubelet, namespace: str):
+    """It is drawn, taken away again, and followed by the last words."""
+    job = submit(nodes=1)
+    pod = kubelet.run(kubelet.wait_for_pods(1)[0])
+    terminal = Terminal(finetune, "status", "a")
+    with serve_progress(pod["status"]["podIP"], lambda: training(7)):
+        job.wait("Running")
+        terminal.read_until("7/100")
+    kubelet.succeed(pod, message(ExitCode.OK, "Completed", progress=training(100)))
+    assert terminal.end() == 0
+    assert "Ctrl-C leaves, the job goes on" in terminal.output
+    assert terminal.output.replace("\r", "").rstrip().endswith(f"finetune chat a -n {namespace}")
+
+
 def test_ctrl_c_leaves_the_job_alone(finetune: Finetune, job_file: dict[str, object], api: Api, namespace: str):
     program = finetune.start("submit", write(job_file))
     program.read_until("Pending")
@@ -77,10 +91,10 @@ def test_a_job_that_is_there_is_changed_where_it_may_be(finetune: Finetune, job_
     assert "created" in finetune.says("submit", write(job_file), "--detach")
     assert "exists in namespace" in finetune.says("submit", write(job_file), "--detach")
     assert "changed" in finetune.says("submit", write(job_file), "--detach", "--set", "spec.runPolicy.maxRestarts=7")
-    api.patch("FineTuneJob", namespace, "a", {"spec": {"runPolicy": {"suspend": True}}})
+    api.patch("FineTuneJob", namespace, "a", {"spec": {"runPolicy": {"suspend": True, "maxRestarts": 9}}})
     finetune.says("submit", write(job_file), "--detach", "--set", "spec.runPolicy.maxRestarts=8")
     policy = api.get("FineTuneJob", namespace, "a")["spec"]["runPolicy"]
-    assert (policy["maxRestarts"], policy["suspend"]) == (8, True), "what is not in the file stays as it is"
+    assert (policy["maxRestarts"], policy["suspend"]) == (8, True), "what is not in the file stays as it is, what is in it counts"
     text = finetune.says("submit", write(job_file), "--detach", "--set", "spec.distributed.nodes=3", exit_code=2)
     assert text.startswith("spec.distributed: distributed cannot be changed after the job was created.") and text.count("\n") == 1
 
