@@ -47,10 +47,15 @@ class Program:
         """Send it a signal."""
         self._child.send_signal(number)
 
+    def stop_reading(self) -> None:
+        """Nobody reads what it prints any more."""
+        assert self._child.stdout is not None
+        self._child.stdout.close()
+
     def end(self) -> int:
         """Read the rest, and return its exit code."""
         assert self._child.stdout is not None
-        self.output += self._child.stdout.read()
+        self.output += "" if self._child.stdout.closed else self._child.stdout.read()
         return self._child.wait()
 
     def kill(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cluster.api import Api
-from cluster_cli.finetune import Finetune, kubeconfig
+from cluster_cli.finetune import Finetune, kubeconfig, write
 from finetune_cli.cluster import follow
 from finetune_cli.cluster.client import connect
 from finetune_cli.cluster.errors import ClusterError
@@ -183,7 +185,7 @@ def test_a_job_that_is_deleted_under_way(finetune: Finetune, submit: Submit):
 
 def test_a_cluster_that_goes_away_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """It is waited for, and then left with how to come back."""
-    monkeypatch.setattr(follow, "_PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(follow, "PATIENCE_SECONDS", 0.5)
     monkeypatch.setattr(follow, "_POLL_SECONDS", 0.1)
     job = finetune_job("default")
     job["metadata"] |= {"uid": "1", "creationTimestamp": "2126-01-01T00:00:00Z"}
@@ -194,3 +196,29 @@ def test_a_cluster_that_goes_away_under_way(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(ClusterError, match=r"The job goes on without this command. Look at it again: \S+ status a -n default$"):
         for _ in seen:
             pass
+
+
+def test_a_namespace_that_does_not_exist(finetune: Finetune):
+    text = finetune.says("submit", write(finetune_job("nowhere")), exit_code=2)
+    assert text == "There is no namespace nowhere: kubectl create namespace nowhere\n"
+
+
+def test_what_the_cluster_itself_forbids_is_in_its_own_words(finetune: Finetune, api: Api, namespace: str):
+    """A quota is no missing role."""
+    hard = {"count/finetunejobs.finetune.dev": "0"}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": hard}}
+    at = f"/api/v1/namespaces/{namespace}/resourcequotas"
+    api.request("POST", at, quota)
+    api.request(
+        "PATCH", f"{at}/none/status", {"status": {"hard": hard, "used": {next(iter(hard)): "0"}}}, "application/merge-patch+json"
+    )
+    text = finetune.says("submit", write(finetune_job(namespace)), exit_code=2)
+    assert text.startswith("The cluster does not allow it: ") and "exceeded quota: none" in text
+
+
+def test_without_the_package_it_says_how_to_install_it():
+    code = "import sys; sys.modules['kubernetes'] = None; from finetune_cli.main import app; app(['list'])"
+    paths = os.pathsep.join(str(Path(__file__).parents[2] / folder) for folder in ("operator", "trainer_image"))
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.stderr.endswith("which is not installed: pip install 'finetune-operator[cluster]'\n")

@@ -128,3 +128,13 @@ def test_ctrl_c_leaves(finetune: Finetune, running: Any):
     program.read_until("loading")
     program.signal(signal.SIGINT)
     assert program.end() == 130 and "Traceback" not in program.output
+
+
+def test_a_reader_that_has_enough(finetune: Finetune, running: Any, logs: PodLogs):
+    """As in `finetune logs a -f | head -1`: it ends without a word."""
+    program = finetune.start("logs", "a", "-f", "--node", 0)
+    program.read_until("loading")
+    program.stop_reading()
+    logs.write(name(running[1][0]), *["more"] * 100)
+    assert program.end() != 0
+    assert program.output.splitlines() == ["launcher of node 0", "loading the model"]

@@ -210,3 +210,11 @@ def test_many_files(tmp_path: Path):
         (folder / f"{number}.txt").write_text(str(number))
     all_of(Pod(), folder, tmp_path / "dest")
     assert same(folder, tmp_path / "dest")
+
+
+def test_checking_what_is_here_gives_signs_of_life(tmp_path: Path):
+    """A connection is given up when nothing comes for a minute; the sum over what was sent before may take longer."""
+    (tmp_path / "big").write_bytes(bytes(200 << 20))
+    command = transfer._command("send", str(tmp_path), {"big": 200 << 20})
+    done = subprocess.run([sys.executable, *command[1:]], capture_output=True, check=True)
+    assert len(done.stderr.splitlines()) == 4 and len(done.stdout) < 1000

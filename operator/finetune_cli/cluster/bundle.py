@@ -24,8 +24,10 @@ from finetune_cli.cluster.client import Client, Manifest
 from finetune_cli.cluster.errors import ClusterError
 from finetune_cli.cluster.explain import explain
 
-#: The end of each log; what leads to a failure is there.
-_LOG_BYTES, _LOG_LINES = 4 << 20, 20_000
+#: The end of each log; what leads to a failure is there. All logs together are no larger than the second number.
+_LOG_BYTES, _ALL_LOGS_BYTES = 4 << 20, 64 << 20
+#: 200 bytes are a long line; the server counts from the end in lines only.
+_BYTES_OF_LINE = 200
 _OPERATOR = "app.kubernetes.io/name=finetune-operator"
 
 
@@ -51,7 +53,7 @@ def collect(client: Client, name: str, now: float, command: str, say: Callable[[
             files[f"{resource}/{one['metadata']['name']}.yaml"] = _yaml(_readable(one))
     say(f"logs of {len(family.pods)} pods")
     for pod in family.pods:
-        files[f"logs/{pod['metadata']['name']}.log"] = _log(client, pod, missing)
+        files[f"logs/{pod['metadata']['name']}.log"] = _log(client, pod, missing, len(family.pods))
     files |= dict(_operator(client, missing))
     files["missing.txt"] = "\n".join(missing) + "\n" if missing else "Nothing: all that was asked for could be read.\n"
     return {path: redact.text(text) for path, text in files.items()}
@@ -108,8 +110,9 @@ def _try(read: Callable[[], list[Manifest]], missing: list[str]) -> list[Manifes
         return []
 
 
-def _log(client: Client, pod: Manifest, missing: list[str]) -> str:
-    query = {"tailLines": str(_LOG_LINES), "limitBytes": str(_LOG_BYTES), "timestamps": "true"}
+def _log(client: Client, pod: Manifest, missing: list[str], pods: int = 1) -> str:
+    size = min(_LOG_BYTES, _ALL_LOGS_BYTES // pods)
+    query = {"tailLines": str(size // _BYTES_OF_LINE), "limitBytes": str(size), "timestamps": "true"}
     metadata = pod["metadata"]
     try:
         return b"".join(client.log(metadata["name"], namespace=metadata["namespace"], **query)).decode(errors="replace")

@@ -16,7 +16,7 @@ from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException, list_kube_config_contexts, load_incluster_config, load_kube_config
 from kubernetes.stream import ws_client
 from urllib3.exceptions import HTTPError
-from websocket import ABNF, WebSocketBadStatusException, WebSocketException
+from websocket import ABNF, WebSocketBadStatusException, WebSocketException, setdefaulttimeout
 from yaml import YAMLError
 
 from finetune_api.names import PLURAL
@@ -141,7 +141,6 @@ class Client:
         except (WebSocketException, OSError) as error:
             raise errors.unreachable(self.server, error) from None
         with closing(socket):
-            socket.settimeout(_SILENCE_SECONDS)
             try:
                 yield from _command_output(socket, pod)
             except (WebSocketException, OSError) as error:
@@ -218,6 +217,7 @@ class Client:
 
 def _open(configuration: Configuration, url: str, headers: Any) -> Any:
     """A websocket, as the package's own stream() opens it; that one keeps all it has read in memory."""
+    setdefaulttimeout(_SILENCE_SECONDS)
     return ws_client.create_websocket(configuration, ws_client.get_websocket_url(url), headers)  # type: ignore[no-untyped-call]
 
 

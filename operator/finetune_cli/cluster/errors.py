@@ -89,6 +89,8 @@ def refused(status: int, body: bytes, request: Request) -> ClusterError:
     if status == 404 and request.resource == PLURAL and not document.get("details", {}).get("name"):
         return ClusterError(f"The operator is not installed in this cluster: it knows no FineTuneJob. Install it: {_INSTALL}")
     if status == 404 and document.get("details", {}).get("name", request.name) != request.name:
+        if document["details"].get("kind") == "namespaces":
+            return NotFoundError(f"There is no namespace {request.namespace}: kubectl create namespace {request.namespace}")
         return NotFoundError(f"Cannot {request}: {message}.")  # Something else is not there, for example the pod's node.
     if status == 404:
         kind = request.resource.partition("/")[0].removesuffix("s")
@@ -115,7 +117,7 @@ def job_not_found(name: str, namespace: str, near: str | None) -> NotFoundError:
 
 
 def _forbidden(request: Request, message: str) -> str:
-    if "violates PodSecurity" in message or "exceeded quota" in message or "admission" in message:
+    if message and ': User "' not in message:  # Not a missing role: Pod Security, a quota, a webhook.
         return f"The cluster does not allow it: {message}."
     check = f"kubectl auth can-i {request.verb} {request.resource}"
     check += f".{GROUP}" if request.resource == PLURAL else ""

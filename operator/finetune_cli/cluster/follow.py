@@ -16,7 +16,7 @@ from finetune_cli.cluster.reader_pod import output_place
 #: The operator writes progress less often than this.
 _POLL_SECONDS = 1.0
 #: How long a cluster may be away before this command gives up; the job does not notice either way.
-_PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0
 FINISHED = ("Succeeded", "Failed")
 
 
@@ -38,7 +38,7 @@ def follow(client: Client, name: str, sleep: Callable[[float], None] = time.slee
             job, since = client.get(PLURAL, name), None
         except UnreachableError as error:
             since = since or time.monotonic()
-            if time.monotonic() - since > _PATIENCE_SECONDS:
+            if time.monotonic() - since > PATIENCE_SECONDS:
                 raise ClusterError(f"{error} The job goes on without this command. {_again(client, name)}") from None
         except NotFoundError:
             raise _deleted(client, job) from None

@@ -12,7 +12,7 @@ from finetune_cli.cluster.children import Family, read_family
 from finetune_cli.cluster.client import Client, Manifest
 from finetune_cli.cluster.errors import ClusterError, NotFoundError, NotYetError, UnreachableError
 from finetune_cli.cluster.facts import JobFacts, PodFacts
-from finetune_cli.cluster.follow import FINISHED
+from finetune_cli.cluster.follow import FINISHED, PATIENCE_SECONDS
 
 Write = Callable[[str], None]
 
@@ -114,31 +114,41 @@ def _print_one(client: Client, pod: PodFacts, wanted: Wanted, count: int, write:
 
 def _follow_pods(client: Client, pods: list[PodFacts], wanted: Wanted, write: Write) -> None:
     """All pods at once, until each has ended."""
-    errors: list[ClusterError] = []
-    lock = threading.Lock()
+    errors: list[Exception] = []
+    lock, left = threading.Lock(), threading.Event()
 
     def run(pod: PodFacts) -> None:
         try:
             for line in _followed(client, pod.name, wanted.tail):
                 if is_of_rank(line, wanted.rank):
                     with lock:
+                        if left.is_set():
+                            return
                         write(f"{_prefix(pod, len(pods))}{line}")
-        except ClusterError as error:
+        except (ClusterError, OSError) as error:  # OSError: nobody reads what is written.
             errors.append(error)
 
     threads = [threading.Thread(target=run, args=(pod,), daemon=True) for pod in pods]
     for thread in threads:
         thread.start()
-    while any(thread.is_alive() for thread in threads):  # Waiting without a limit would not hear Ctrl-C.
-        threads[0].join(0.2)
-        threads = [thread for thread in threads if thread.is_alive()] or threads[:1]
+    try:
+        for thread in threads:
+            while thread.is_alive() and not errors:
+                thread.join(0.2)  # Without a limit Ctrl-C would not be heard.
+    finally:
+        with lock:  # A thread that wrote while Python ends would crash it.
+            left.set()
     if errors:
         raise errors[0]
 
 
 def _followed(client: Client, pod: str, tail: int | None) -> Iterator[str]:
-    """A pod's lines until it ends. A broken connection is taken up again after the last line that came."""
-    last = ""
+    """A pod's lines until it ends. A broken connection is taken up again after the last line that came.
+
+    Raises:
+        UnreachableError: the cluster has been away for a minute.
+    """
+    last, broken_since = "", None
     while True:
         query = {"follow": "true", "timestamps": "true"}
         query |= {"sinceTime": last} if last else {} if tail is None else {"tailLines": str(tail)}
@@ -146,6 +156,7 @@ def _followed(client: Client, pod: str, tail: int | None) -> Iterator[str]:
         try:
             for line in _lines(client.log(pod, **query)):
                 stamp, _, text = line.partition(" ")
+                broken_since = None
                 if stamp > known:
                     last = stamp
                     yield text
@@ -153,8 +164,12 @@ def _followed(client: Client, pod: str, tail: int | None) -> Iterator[str]:
                 return
         except NotFoundError:
             return
-        except (NotYetError, UnreachableError):
-            pass
+        except NotYetError:
+            broken_since = None
+        except UnreachableError:
+            broken_since = broken_since or time.monotonic()
+            if time.monotonic() - broken_since > PATIENCE_SECONDS:
+                raise
         time.sleep(_RETRY_SECONDS)
 
 

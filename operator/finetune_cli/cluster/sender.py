@@ -11,6 +11,7 @@ import stat
 import sys
 
 _CHUNK = 1 << 20
+_SIGN_OF_LIFE = 64 * _CHUNK
 
 
 def list_files(root: str, skip: "list[str]") -> None:
@@ -35,8 +36,11 @@ def send(root: str, offsets: "dict[str, int]") -> None:
             left, digest = os.fstat(file.fileno()).st_size, hashlib.sha256()
             out.write(json.dumps({"path": path, "size": left}).encode() + b"\n")
             while left:
-                before = file.tell() < offset
-                chunk = file.read(min(_CHUNK, left, offset - file.tell() if before else left))
+                here = file.tell()
+                before = here < offset
+                if before and here % _SIGN_OF_LIFE == 0:  # A connection on which nothing comes for long is taken for broken.
+                    print("checking what was sent before", file=sys.stderr, flush=True)
+                chunk = file.read(min(_CHUNK, left, offset - here if before else left))
                 if not chunk:
                     sys.exit(f"{path} became shorter while it was read")
                 digest.update(chunk)
