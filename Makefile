@@ -6,6 +6,8 @@ BIN    := $(VENV)/bin
 # A folder of wheels beside the checkout is used if there is one, for example with torch's build for processors only.
 export PIP_FIND_LINKS := $(strip $(PIP_FIND_LINKS) $(abspath $(wildcard ../shared/wheels)))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# DeepSpeed compiles nothing when it is installed: what it needs of its own kernels here is nothing.
+export DS_BUILD_OPS := 0
 
 # A stamp is named after what was installed, so a change of it installs again and nothing else does.
 WANTED  := $(shell cat pyproject.toml constraints/versions.txt | sha256sum | cut -c1-16)
@@ -32,7 +34,7 @@ $(TRAINER): | $(VENV)/bin/pip
 
 $(DEV): $(TRAINER)
 	@echo "Setting up $(VENV): tools for tests. The first time this takes about half a minute."
-	@$(INSTALL) --editable '.[trainer,operator]' --group dev
+	@$(INSTALL) --editable '.[trainer,deepspeed,operator]' --group dev
 	@rm -f $(VENV)/.dev-* && touch $@
 
 setup: $(DEV) ## install everything into .venv (the other targets do it by themselves)

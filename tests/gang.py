@@ -27,6 +27,7 @@ from finetune_trainer.model.fetch import fetch_model
 from finetune_trainer.model.tokenizer import load_tokenizer
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.rank.task import RankTask
+from finetune_trainer.strategies.own_config import read_configuration
 
 _PRELOAD = ["torch", "peft", "finetune_trainer.rank.job", "transformers.models.llama.modeling_llama"]
 
@@ -63,8 +64,8 @@ class Ran:
     failed: dict[int, int]
 
 
-def run(content: Mapping[str, Any], output: Path, ranks: int) -> Ran:
-    """Prepare and train; raises with the first failure's traceback when a rank fails."""
+def run(content: Mapping[str, Any], output: Path, ranks: int, mounts: Mapping[str, str] | None = None) -> Ran:
+    """Prepare and train; raises with the first failure's traceback when a rank fails. `mounts`: see finetune_trainer.mounts."""
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -81,7 +82,8 @@ def run(content: Mapping[str, Any], output: Path, ranks: int) -> Ran:
     tokenizer = load_tokenizer(model, False)
     apply_template_choice(tokenizer, loaded.dataset.chat_template)
     data = prepare_data(loaded, tokenizer, {}, output, state / "cache", print)
-    Prepared(model, str(data.folder), data.counts, data.warnings).write(prepared_file)
+    configuration = read_configuration(loaded, mounts or {}, output)
+    Prepared(model, str(data.folder), data.counts, data.warnings, configuration).write(prepared_file)
     newest = fence.newest(state)
     token = Token(0, newest.attempt + 1 if newest else 0, "test")
     fence.claim(state, 0, token)

@@ -12,6 +12,7 @@ from finetune_api import contract, spec
 from finetune_api.pod_rules import POD_RULES
 from finetune_api.resource_rules import RESOURCE_RULES
 from finetune_api.rule import Rule, cel_is_default, cel_value, unique
+from finetune_api.strategy_rules import STRATEGY_RULES
 
 _SOURCES = ("spec.dataset.sources[]", "spec.dataset.evalSources[]")
 
@@ -255,6 +256,7 @@ RULES: tuple[Rule, ...] = (
         "Set dataset.evalFraction or dataset.evalSources, or remove evalSteps.",
     ),
     # --- processes
+    *STRATEGY_RULES,
     Rule(
         "ports are different",
         ("spec.distributed",),

@@ -14,12 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from finetune_api.inputs import DATA_URI, GGUF_FILE, MODEL_URI, Columns, Dataset, DataSource, Model
 from finetune_api.part import Folder, Part, PersistentVolumeClaim, SecretKey, Text
 from finetune_api.pod_template import PodTemplate, Resources
+from finetune_api.strategies import DeepSpeed, Fsdp
 from finetune_api.training import ALL_LINEAR, Lora, Training
 
 __all__ = [
     "ALL_LINEAR", "API_VERSION", "DATA_URI", "DNS_LABEL", "GGUF_FILE", "GROUP", "KIND", "MAX_NAME", "MODEL_URI", "VERSION",
-    "Columns", "DataSource", "Dataset", "Distributed", "EnvSource", "EnvVar", "FineTuneJob", "FineTuneJobSpec", "Lora", "Metadata",
-    "Model", "Output", "OutputVolume", "PodTemplate", "Resources", "RunPolicy", "Trainer", "Training",
+    "Columns", "DataSource", "Dataset", "DeepSpeed", "Distributed", "EnvSource", "EnvVar", "FineTuneJob", "FineTuneJobSpec", "Fsdp",
+    "Lora", "Metadata", "Model", "Output", "OutputVolume", "PodTemplate", "Resources", "RunPolicy", "Trainer", "Training",
 ]  # fmt: skip
 
 GROUP = "finetune.dev"
@@ -42,7 +43,12 @@ class Distributed(Part):
         le=64,
         description="Processes per node. Default: one per GPU (cluster: of resources.limits, local: of the machine), else 1.",
     )
-    strategy: Literal["ddp"] = Field("ddp", description="ddp: each process holds the whole model, gradients are averaged.")
+    strategy: Literal["ddp", "deepspeed", "fsdp"] = Field(
+        "ddp",
+        description="ddp: each process holds the whole model, gradients are averaged. deepspeed, fsdp: see their own settings.",
+    )
+    deepspeed: DeepSpeed | None = Field(None, description="Settings of strategy deepspeed.")
+    fsdp: Fsdp | None = Field(None, description="Settings of strategy fsdp.")
     backend: Literal["auto", "nccl", "gloo"] = Field("auto", description="Collectives. auto: nccl with GPUs, else gloo.")
     master_port: int = Field(29500, ge=1024, le=65535, description="Port of the rendezvous on node 0.")
     rendezvous_timeout_seconds: int = Field(

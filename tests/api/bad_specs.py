@@ -52,6 +52,10 @@ GOOD_CHANGES: dict[str, list[str]] = {
     ],
     "deadline": ["spec.runPolicy={activeDeadlineSeconds: 3600, gracefulStopSeconds: 60}"],
     "claim folder with dots in its name": ["spec.model.source=pvc://models/a..b/c"],
+    "deepspeed": ["spec.distributed={strategy: deepspeed, deepspeed: {preset: zero3-offload}}"],
+    "own configuration": ["spec.distributed={strategy: deepspeed, deepspeed: {config: {zero_optimization: {stage: 1}}}}"],
+    "own configuration in a ConfigMap": ["spec.distributed={strategy: fsdp, fsdp: {configMapRef: {name: fsdp, key: fsdp.yaml}}}"],
+    "fsdp": ["spec.distributed={strategy: fsdp, fsdp: {preset: fsdp1}}", "spec.training.optim=sgd"],
     "own trainer": [
         "spec.model=",
         "spec.dataset=",
@@ -206,7 +210,36 @@ BAD = [
     Bad("spec.dataset.sources[0].format=alpca", "spec.dataset.sources[0].format", "Did you mean alpaca?"),
     Bad("spec.training.precision=float16", "spec.training.precision", "One of: bf16, fp16, fp32."),
     Bad("spec.training.optim=adamw_troch", "spec.training.optim", "Did you mean adamw_torch?"),
-    Bad("spec.distributed.strategy=zero3", "spec.distributed.strategy", "The only value is ddp."),
+    Bad("spec.distributed.strategy=zero3", "spec.distributed.strategy", "One of: ddp, deepspeed, fsdp."),
+    Bad("spec.distributed={strategy: deepspeed}", "spec.distributed.strategy", "Set distributed.deepspeed.preset"),
+    Bad("spec.distributed={strategy: fsdp}", "spec.distributed.strategy", "Set distributed.fsdp.preset"),
+    Bad(
+        "spec.distributed={strategy: deepspeed, deepspeed: {}}",
+        "spec.distributed.deepspeed.preset",
+        "needs one of preset, config, configMapRef.",
+    ),
+    Bad(
+        "spec.distributed={strategy: fsdp, fsdp: {preset: fsdp2, configMapRef: {name: a, key: b}}}",
+        "spec.distributed.fsdp.preset",
+        "needs one of preset, config, configMapRef.",
+    ),
+    Bad("spec.distributed={deepspeed: {preset: zero2}}", "spec.distributed.deepspeed", "Set distributed.strategy: deepspeed"),
+    Bad("spec.distributed={fsdp: {preset: fsdp2}}", "spec.distributed.fsdp", "Set distributed.strategy: fsdp"),
+    Bad(
+        "spec.distributed={strategy: fsdp, fsdp: {preset: fsdp2}, deepspeed: {preset: zero2}}",
+        "spec.distributed.deepspeed",
+        "remove deepspeed",
+    ),
+    Bad(
+        "spec.distributed={strategy: deepspeed, deepspeed: {preset: fsdp2}}",
+        "spec.distributed.deepspeed.preset",
+        "One of: zero0, zero1",
+    ),
+    Bad(
+        "spec.training.optim=adafactor & spec.distributed={strategy: fsdp, fsdp: {preset: fsdp2}}",
+        "spec.training.optim",
+        "Use adamw_torch",
+    ),
     Bad("spec.distributed.backend=off", "spec.distributed.backend", "YAML reads yes, no, on and off as true and false"),
     Bad("spec.training.reportTo=[wandb]", "spec.training.reportTo[0]", "The only value is tensorboard."),
     # --- URIs and names

@@ -46,7 +46,7 @@ def test_structural():
     for path, node in nodes(ROOT):
         assert not refused & node.keys(), path
         untyped = node.keys() & {"x-kubernetes-preserve-unknown-fields", "x-kubernetes-int-or-string"}
-        assert ("type" in node) != bool(untyped) or path.endswith(".affinity"), path
+        assert ("type" in node) != bool(untyped) or path.endswith((".affinity", ".config")), path
         assert "default" not in node or node["default"] is not None, path
         assert isinstance(node.get("exclusiveMinimum", True), bool), path
 

@@ -82,6 +82,6 @@ def test_another_world_size_is_told_and_another_global_batch_is_refused(tmp_path
     checkpoints(tmp_path, 0).save(5, write)
     told: list[str] = []
     assert checkpoints(tmp_path, 1, worldSize=2).newest(told.append) is not None
-    assert "written by 1 ranks, now there are 2" in told[0]
+    assert "written by 1 ranks under ddp, now there are 2 under ddp" in told[0]
     with pytest.raises(UserError, match="globalBatch 8, this run has 16"):
         checkpoints(tmp_path, 2, globalBatch=16).newest(told.append)

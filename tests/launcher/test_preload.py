@@ -36,3 +36,10 @@ def test_a_rank_imports_nothing_that_it_does_not_use(tmp_path: Path, method: str
     assert not imported & NEVER
     assert ("peft" in imported) == (method == "lora")
     assert "warning" not in done.stderr
+
+
+def test_a_rank_under_deepspeed_finds_it_imported(tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    distributed = {"strategy": "deepspeed", "deepspeed": {"preset": "zero2"}}
+    path.write_text(yaml.safe_dump(gang.job(tmp_path, tmp_path / "data.jsonl", {}, distributed=distributed)))
+    assert "deepspeed" in warm.choose(load_job(path)).modules

@@ -55,6 +55,7 @@ def sharded(folder: Path) -> None:
         (drop("config.json"), "ModelNotFound", "config.json"),
         (put("config.json", b"{"), "ModelUnreadable", "config.json is not valid JSON"),
         (put("config.json", b"[]"), "ModelUnreadable", "not a JSON object"),
+        (put("config.json", b'{"quantization_config": {"quant_method": "gptq"}}'), "ModelUnsupported", "are quantized (gptq)"),
         (drop("model.safetensors"), "ModelNotFound", "It has: chat_template.jinja, config.json"),
         (cut("model.safetensors", 5000), "ModelTruncated", "has 5000 bytes; its header says that it has 560488"),
         (cut("model.safetensors", 100), "ModelTruncated", "has 100 bytes"),

@@ -190,6 +190,14 @@ def test_pickled_weights_are_refused(served: Hub, files: dict[str, bytes]) -> No
     assert served.bytes_sent == 0
 
 
+def test_quantized_weights_are_refused_before_they_are_fetched(served: Hub, files: dict[str, bytes]) -> None:
+    config = json.loads(files["config.json"]) | {"quantization_config": {"quant_method": "awq", "bits": 4}}
+    served.add("acme/tiny", files | {"config.json": json.dumps(config).encode()})
+    error = refused()
+    assert (error.reason, "Choose the original" in error.hint) == ("ModelUnsupported", True)
+    assert served.bytes_sent < len(files["model.safetensors"]) / 10
+
+
 def test_gguf_from_the_hub(served: Hub) -> None:
     served.add("acme/tiny", {"a-Q4.gguf": b"GGUF" + bytes(60), "a-Q8.gguf": b"GGUF" + bytes(60)})
     local = fetch(ggufFile="a-Q8.gguf")

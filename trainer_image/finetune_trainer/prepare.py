@@ -38,21 +38,25 @@ def prepare(job: FineTuneJob, settings: NodeSettings, heartbeat: Heartbeat) -> P
     from finetune_trainer.data.prepare import prepare_data
     from finetune_trainer.model.fetch import fetch_model
     from finetune_trainer.model.gguf import materialise_gguf
+    from finetune_trainer.model.targets import check_targets_early
     from finetune_trainer.model.tokenizer import load_tokenizer
+    from finetune_trainer.strategies.own_config import read_configuration
 
     _check_extra_args(job.spec.training)
+    configuration = read_configuration(job, settings.mounts, settings.job_file.parent)
     if not job.model.gguf_file:
         hide(("torch",))
     report = Report(heartbeat)
     base = settings.job_file.parent
     heartbeat.beat("downloading" if job.model.source.startswith("hf://") else "preparing")
     local = materialise_gguf(fetch_model(job.model, settings.mounts, base, report), settings.state_dir / "cache", report)
+    check_targets_early(Path(local.folder), job.spec.training, job.model.source)
     heartbeat.beat("preparing", message="reading the tokenizer")
     tokenizer = load_tokenizer(local, job.model.trust_remote_code)
     data = prepare_data(job, tokenizer, settings.mounts, base, settings.state_dir / "cache", report)
     for warning in data.warnings:
         print(f"warning: {warning}", flush=True)
-    return Prepared(local, str(data.folder), data.counts, data.warnings)
+    return Prepared(local, str(data.folder), data.counts, data.warnings, configuration)
 
 
 def _check_extra_args(training: Training) -> None:

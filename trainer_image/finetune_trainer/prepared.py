@@ -34,12 +34,14 @@ class Prepared:
         data: folder with the plan (rows to train on), see data/reader.py.
         counts: what became of the samples: read, kept, truncated, dropped, ... for the log and the model card.
         warnings: lines for people.
+        configuration: a DeepSpeed or FSDP configuration that the user has brought along, as it was written.
     """
 
     model: LocalModel
     data: str
     counts: dict[str, Any]
     warnings: list[str]
+    configuration: dict[str, Any] | None = None
 
     def write(self, path: Path) -> None:
         """Write atomically; other nodes wait for this file."""

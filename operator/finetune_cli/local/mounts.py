@@ -8,6 +8,7 @@ from pathlib import Path
 from finetune_api.contract import MOUNT_ROOT
 from finetune_api.problems import nearest
 from finetune_api.spec import FineTuneJob
+from finetune_api.strategies import configuration_uris
 from finetune_trainer.errors import UserError
 
 
@@ -29,6 +30,7 @@ def parse_mounts(options: Sequence[str]) -> dict[str, str]:
 def uris(job: FineTuneJob) -> Iterator[tuple[str, str]]:
     """Each URI of the job with its path in the YAML."""
     yield "spec.model.source", job.model.source
+    yield from ((f"spec.distributed.{name}.configMapRef", uri) for name, uri in configuration_uris(job.spec.distributed))
     for name, sources in (("sources", job.dataset.sources), ("evalSources", job.dataset.eval_sources)):
         for index, source in enumerate(sources):
             yield f"spec.dataset.{name}[{index}].uri", source.uri

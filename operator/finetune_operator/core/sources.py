@@ -1,4 +1,4 @@
-"""Where a job's model and data come from."""
+"""Where a job's model, data and own configuration come from."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from finetune_api.spec import FineTuneJobSpec
+from finetune_api.strategies import configuration_uris
 
 
 class Source(NamedTuple):
@@ -16,8 +17,9 @@ class Source(NamedTuple):
 
 
 def sources(spec: FineTuneJobSpec, scheme: Literal["pvc", "configmap"]) -> Iterator[Source]:
-    """Claims or ConfigMaps that model and data come from, in the job's order."""
+    """Claims or ConfigMaps that model, data and own configuration come from, in the job's order."""
     uris = [spec.model.source] if spec.model is not None else []
+    uris += [uri for _, uri in configuration_uris(spec.distributed)]
     if spec.dataset is not None:
         uris += [source.uri for source in (*spec.dataset.sources, *spec.dataset.eval_sources)]
     for uri in uris:

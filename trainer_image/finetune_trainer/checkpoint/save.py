@@ -86,22 +86,23 @@ class Checkpoints:
         """The checkpoint to go on from, or None.
 
         Raises:
-            UserError: ResumeMismatch, when it was written with another global batch or strategy.
+            UserError: ResumeMismatch, when it was written with another global batch.
         """
         newest = folder.newest_complete(self.root, warn)
         if newest is None:
             return None
         written = folder.facts(newest)
-        for name in ("strategy", "globalBatch"):
-            if written[name] != self.facts[name]:
-                raise UserError(
-                    "ResumeMismatch",
-                    f"Checkpoint {newest.name} was written with {name} {written[name]}, this run has {self.facts[name]}.",
-                    "Go back to the old setting, or start over in another output folder.",
-                )
-        if written["worldSize"] != self.facts["worldSize"]:
+        if written["globalBatch"] != self.facts["globalBatch"]:
+            raise UserError(
+                "ResumeMismatch",
+                f"Checkpoint {newest.name} was written with globalBatch {written['globalBatch']}, "
+                f"this run has {self.facts['globalBatch']}.",
+                "Go back to the old setting, or start over in another output folder.",
+            )
+        then, now = ((facts["strategy"], facts["worldSize"]) for facts in (written, self.facts))
+        if then != now:
             warn(
-                f"{newest.name} was written by {written['worldSize']} ranks, now there are {self.facts['worldSize']}: "
+                f"{newest.name} was written by {then[1]} ranks under {then[0]}, now there are {now[1]} under {now[0]}: "
                 "the loss goes on as before, but not bit for bit"
             )
         return newest

@@ -33,8 +33,9 @@ def choose(job: FineTuneJob) -> Preload:
     lora = job.spec.training.method == "lora"
     models = ["transformers", "transformers.trainer", "transformers.models.auto.modeling_auto"]
     ours = ["finetune_trainer.rank.train", "finetune_trainer.rank.job"]
+    deepspeed = ["deepspeed"] if job.spec.distributed.strategy == "deepspeed" else []
     return Preload(
-        modules=(*START, *models, *(["peft"] if lora else []), *ours),
+        modules=(*START, *models, *(["peft"] if lora else []), *deepspeed, *ours),
         hidden=("datasets",) if lora else ("datasets", "peft"),
     )
 
@@ -48,6 +49,9 @@ def rank_environment(job: FineTuneJob, settings: NodeSettings, env: Mapping[str,
     nodes_here = settings.nnodes if settings.parent_pid else 1  # A local run has all nodes on this machine.
     threads = max(1, available_cpus() // (settings.nproc_per_node * nodes_here))
     defaults = {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
+    if job.spec.distributed.strategy == "deepspeed":
+        # It looks for GPUs when it is imported; asked through NVML, they can still be used by a forked process.
+        defaults["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     return {name: value for name, value in defaults.items() if not env.get(name)} | own
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finetune_api.spec import ALL_LINEAR, Training
 from finetune_trainer.errors import UserError
+from finetune_trainer.model.targets import check_targets
 from finetune_trainer.upstream import peft_deprecation
 
 if TYPE_CHECKING:
@@ -58,14 +58,7 @@ def _check_targets(model: PreTrainedModel, targets: list[str]) -> None:
     names = {
         name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear | torch.nn.Embedding | torch.nn.Conv1d)
     }
-    leaves = sorted({name.rpartition(".")[2] for name in names})
-    for target in targets:
-        if not any(name == target or name.endswith(f".{target}") for name in names):
-            near = get_close_matches(target, leaves, 1)
-            hint = (f"Did you mean {near[0]}? " if near else "") + f"It has: {', '.join(leaves)}."
-            raise UserError(
-                "BadTargetModules", f"training.lora.targetModules: {type(model).__name__} has no module {target!r}.", hint
-            )
+    check_targets(names, targets, type(model).__name__)
     head = model.get_output_embeddings()
     shared = head is not None and head.weight is model.get_input_embeddings().weight
     ends = {name.rpartition(".")[2] for name, module in model.named_modules() if module in (head, model.get_input_embeddings())}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def check_files(folder: Path, gguf_file: str | None) -> None:
     config = folder / CONFIG
     if not config.is_file():
         raise UserError("ModelNotFound", f"{folder} has no {CONFIG}.", "A model folder needs config.json, weights and tokenizer.")
-    _read_json(config)
+    refuse_quantized(_read_json(config), str(folder))
     if (folder / WEIGHTS).is_file():
         _check_safetensors(folder / WEIGHTS)
         return
@@ -83,6 +83,31 @@ def check_files(folder: Path, gguf_file: str | None) -> None:
         if not (folder / name).is_file():
             raise UserError("ModelIncomplete", f"{index} lists {name}, which is not there.", "Copy or download the model again.")
         _check_safetensors(folder / name)
+
+
+def weight_shapes(folder: Path) -> dict[str, int]:
+    """Name of each tensor in the folder's weights -> its number of dimensions. `check_files` has found them whole."""
+    shapes = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        with file.open("rb") as stream:
+            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        shapes.update({name: len(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__"})
+    return shapes
+
+
+def refuse_quantized(config: Mapping[str, Any], where: str) -> None:
+    """Refuse a model whose weights were quantized before: they cannot be trained, nor split over processes.
+
+    Raises:
+        UserError: ModelUnsupported.
+    """
+    method = (config.get("quantization_config") or {}).get("quant_method")
+    if method:
+        raise UserError(
+            "ModelUnsupported",
+            f"{where} cannot be trained: its weights are quantized ({method}).",
+            "Choose the original, unquantized model.",
+        )
 
 
 def _check_gguf(file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune_trainer.errors import SIGN_IN, UserError
-from finetune_trainer.model.files import check_files, needed_files
+from finetune_trainer.model.files import CONFIG, check_files, needed_files, refuse_quantized
 from finetune_trainer.model.progress import Report, progress_bar
 from finetune_trainer.prepared import LocalModel
 from finetune_trainer.upstream.hub_resume import resets_resumed
@@ -79,6 +80,8 @@ class _Hub:
         info = self.api.model_info(self.repo, revision=self.revision, files_metadata=True)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
         needed = needed_files(sizes, self.gguf_file, self.trust_remote_code, f"hf://{self.repo}")
+        with resets_resumed():
+            self._refuse_by_config(info.sha, needed)
         here = [n for n in needed if isinstance(try_to_load_from_cache(self.repo, n, self.cache, info.sha), str)]
         total, done = sum(sizes[n] for n in needed), sum(sizes[n] for n in here)
         with resets_resumed():
@@ -92,6 +95,14 @@ class _Hub:
             )
         check_files(Path(folder), self.gguf_file)
         return self._local(folder)
+
+    def _refuse_by_config(self, commit: str, needed: list[str]) -> None:
+        """Before the weights are fetched."""
+        from huggingface_hub import hf_hub_download
+
+        if CONFIG in needed:
+            path = hf_hub_download(self.repo, CONFIG, revision=commit, cache_dir=self.cache, endpoint=self.endpoint)
+            refuse_quantized(json.loads(Path(path).read_text()), f"hf://{self.repo}")
 
     def from_cache(self) -> LocalModel | None:
         """The copy in the cache, if it is complete."""

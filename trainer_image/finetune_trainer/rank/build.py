@@ -18,7 +18,6 @@ from finetune_trainer.data.reader import open_rows
 from finetune_trainer.heartbeat import Heartbeat
 from finetune_trainer.model.adapter import add_adapter
 from finetune_trainer.model.load import load_model
-from finetune_trainer.model.packing import check_packing
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.rank.arguments import training_arguments
 from finetune_trainer.rank.batches import BatchPlan
@@ -30,16 +29,23 @@ from finetune_trainer.rank.stop import StopRequest
 from finetune_trainer.rank.task import RankTask
 from finetune_trainer.rank.timings import Timings
 from finetune_trainer.rank.trainer import JobTrainer
-from finetune_trainer.strategies import strategy_for
+from finetune_trainer.strategies.base import Strategy
 
 
 def build_trainer(
-    task: RankTask, job: FineTuneJob, prepared: Prepared, ranks: Ranks, heartbeat: Heartbeat, stop: StopRequest, timings: Timings
+    task: RankTask,
+    job: FineTuneJob,
+    prepared: Prepared,
+    strategy: Strategy,
+    ranks: Ranks,
+    heartbeat: Heartbeat,
+    stop: StopRequest,
+    timings: Timings,
 ) -> tuple[JobTrainer, Schedule]:
     """The trainer, ready to train, and the schedule that knows whether a stop was agreed on."""
     disable_progress_bar()  # A bar of every rank would only litter the log.
     training, output, packed = job.spec.training, Path(task.output_dir), job.dataset.packing
-    strategy = strategy_for(job.spec.distributed)
+    strategy.before_model()
     own_folder = output / contract.STATE_DIR / "trainer"
     arguments = TrainingArguments(**training_arguments(training, own_folder, strategy.arguments(), torch.cuda.is_available()))
     set_seed(training.seed)
@@ -81,6 +87,4 @@ def build_trainer(
     schedule = Schedule(parts, stop, eval_steps)
     trainer = JobTrainer(parts, model=model, args=arguments, callbacks=[timings, schedule])
     trainer.remove_callback(PrinterCallback)
-    if packed:
-        check_packing(trainer.model, arguments.device)
     return trainer, schedule

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from finetune_api import contract
 from finetune_api.spec import FineTuneJob
+from finetune_trainer.checkpoint import folder
+from finetune_trainer.checkpoint.pieces import SavedPieces
 from finetune_trainer.data.choice import apply_template_choice
 from finetune_trainer.model.merge import merge_adapter
 from finetune_trainer.model.save import save_pretrained
@@ -20,7 +22,8 @@ from finetune_trainer.results.summary import write_results
 def finish(job: FineTuneJob, prepared: Prepared, output: Path, trainer: JobTrainer) -> None:
     """Write the result; only the rank that saves does anything. Interrupted, it is simply done again by the next attempt.
 
-    Weights are written aside first, so that a full disk leaves no half model in the output folder.
+    The weights are those of the last checkpoint: put together from its files, so that no rank has to gather what all ranks hold.
+    They are written aside first, so that a full disk leaves no half model in the output folder.
     """
     if not trainer.args.should_save:
         return
@@ -31,7 +34,9 @@ def finish(job: FineTuneJob, prepared: Prepared, output: Path, trainer: JobTrain
     aside.mkdir(parents=True)
     tokenizer = load_tokenizer(prepared.model, job.model.trust_remote_code)
     apply_template_choice(tokenizer, job.dataset.chat_template)
-    save_pretrained(trainer.accelerator.unwrap_model(trainer.model), tokenizer, aside)
+    trained = SavedPieces(folder.final_path(output / contract.CHECKPOINTS_DIR, trainer.parts.log.total_steps))
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    save_pretrained(model, tokenizer, aside, {name: trained.whole(name) for name in trained})
     for path in sorted(aside.iterdir()):
         path.replace(output / path.name)
     aside.rmdir()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import torch
+
 from finetune_api import contract
 from finetune_api.contract import ExitCode
 from finetune_api.load import load_job
@@ -19,6 +21,7 @@ from finetune_trainer.rank.task import RankTask
 from finetune_trainer.rank.timings import Timings
 from finetune_trainer.rank.trackers import add_trackers
 from finetune_trainer.rank.trainer import JobTrainer
+from finetune_trainer.strategies import strategy_for
 from finetune_trainer.upstream.warm_exit import leave
 
 
@@ -27,9 +30,11 @@ def train_job(task: RankTask, heartbeat: Heartbeat, stop: StopRequest) -> ExitCo
     timings = Timings(task.launcher_pid)
     timings.mark("import_done")
     job, prepared, output = load_job(Path(task.job_file)), Prepared.read(Path(task.prepared_file)), Path(task.output_dir)
+    strategy = strategy_for(job.spec.distributed, prepared.configuration)
+    strategy.check_platform(torch.cuda.is_available())
     ranks = join(job.spec.distributed, job.spec.run_policy.stall_timeout_seconds)
     timings.mark("process_group")
-    trainer, schedule = build_trainer(task, job, prepared, ranks, heartbeat, stop, timings)
+    trainer, schedule = build_trainer(task, job, prepared, strategy, ranks, heartbeat, stop, timings)
 
     checkpoint = trainer.parts.checkpoints.newest(_warn if ranks.rank == 0 else _ignore)
     step, total_steps = folder.step_of(checkpoint) if checkpoint else 0, trainer.parts.log.total_steps
@@ -38,12 +43,8 @@ def train_job(task: RankTask, heartbeat: Heartbeat, stop: StopRequest) -> ExitCo
         _tell_start(trainer, step)
     add_trackers(trainer, output, step)
     heartbeat.beat("loading", step=step, total_steps=total_steps, last_checkpoint_step=step or None)
-    if checkpoint is None:
-        trainer.train()
-    elif step < total_steps:
-        trainer.train(resume_from_checkpoint=str(checkpoint))
-    else:  # Only the result was not written. Trainer.train would do one step more.
-        trainer.parts.strategy.load_model(trainer, checkpoint)
+    if step < total_steps:  # Else only the result was not written.
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     timings.write(output / contract.STATE_DIR / f"timings-{task.token.attempt}-{ranks.rank}.json")
 
     if not schedule.stopped:
@@ -56,8 +57,8 @@ def train_job(task: RankTask, heartbeat: Heartbeat, stop: StopRequest) -> ExitCo
 
 
 def _tell_start(trainer: JobTrainer, step: int) -> None:
-    total = sum(p.numel() for p in trainer.model.parameters())
-    trained = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
+    sizes = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in trainer.model.parameters()]  # ZeRO-3 leaves none there.
+    total, trained = sum(size for size, _ in sizes), sum(size for size, grad in sizes if grad)
     plan = trainer.parts.plan
     print(
         f"training {trained / 1e6:.2f} of {total / 1e6:.2f} million parameters on {plan.rows} rows, "

@@ -9,8 +9,12 @@ from typing import Any
 from torch.utils.data import DataLoader
 from transformers.trainer import Trainer
 
+from finetune_trainer.checkpoint import schedule
+from finetune_trainer.checkpoint.pieces import SavedPieces, write_pieces
 from finetune_trainer.checkpoint.save import TRAINER_STATE
+from finetune_trainer.checkpoint.state import load_state, save_state
 from finetune_trainer.data.reader import Row, Rows
+from finetune_trainer.model.packing import check_packing
 from finetune_trainer.rank.batches import FILLER, BatchSampler
 from finetune_trainer.rank.collate import EMPTY_ROW, collate
 from finetune_trainer.rank.evaluate import evaluation_loss
@@ -49,11 +53,16 @@ class JobTrainer(Trainer):  # type: ignore[misc]
         self.parts = parts
         super().__init__(train_dataset=_WithFillers(parts.train_rows), **kwargs)
 
-    def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
+    def _prepare_for_training(self, *args: Any) -> Any:
         """Everything is wrapped now and nothing is trained yet: the moment to look at what is in force."""
-        prepared = super()._prepare_for_training(*args, **kwargs)
+        max_steps, loader, checkpoint = args
+        prepared = super()._prepare_for_training(max_steps, loader, None)  # DeepSpeed would look for its own files.
         check_training(self, self.parts.training)
         self.parts.strategy.check_in_force(self, self.parts.ranks.world_size)
+        if self.parts.packed:
+            check_packing(self.model_wrapped, self.args.device)
+        if checkpoint is not None:
+            self._load(Path(checkpoint))
         return prepared
 
     # --- data ---
@@ -104,19 +113,21 @@ class JobTrainer(Trainer):  # type: ignore[misc]
         self.parts.heartbeat.beat("training", last_checkpoint_step=step)
 
     def _write_checkpoint(self, folder: Path) -> None:
-        self.parts.strategy.save(self, folder)
+        write_pieces(folder, self.parts.ranks.rank, self.parts.strategy.pieces(self))
         if self.args.should_save:
+            save_state(folder, "schedule", schedule.capture(self.lr_scheduler))
+            if self.accelerator.scaler is not None:
+                save_state(folder, "scaler", self.accelerator.scaler.state_dict())
             self.state.save_to_json(str(folder / TRAINER_STATE))
 
+    def _load(self, checkpoint: Path) -> None:
+        self.parts.strategy.load(self, SavedPieces(checkpoint))
+        schedule.restore(self.lr_scheduler, load_state(checkpoint, "schedule"))
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(load_state(checkpoint, "scaler"))
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        self.parts.strategy.load_model(self, Path(resume_from_checkpoint))
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        if checkpoint is not None:
-            self.parts.strategy.load_optimizer(self, Path(checkpoint))
-
-    def _load_scaler(self, checkpoint: str | None) -> None:
-        """Nothing: the strategy has loaded it with the optimizer."""
+        """Nothing: everything is loaded at once, when it is wrapped."""
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         if checkpoint is not None:

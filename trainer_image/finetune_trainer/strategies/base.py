@@ -2,39 +2,55 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, Protocol
+
+from finetune_trainer.checkpoint.pieces import Piece, SavedPieces
+from finetune_trainer.errors import UserError
 
 
 class Strategy(Protocol):
     """One way to share the work.
 
-    `trainer` is the rank's transformers.Trainer. Folders are those of a checkpoint; all ranks call save and load at the same time,
-    and each writes files that no other rank writes.
+    `trainer` is the rank's transformers.Trainer. All ranks call each method at the same time.
     """
 
+    #: The preset, as in the YAML.
     name: str
+
+    def check_platform(self, cuda: bool) -> None:
+        """Called before the ranks join.
+
+        Raises:
+            UserError: when this machine cannot do it.
+        """
+        ...
+
+    def before_model(self) -> None:
+        """Called when the ranks have joined, before TrainingArguments and model are made."""
+        ...
 
     def arguments(self) -> dict[str, Any]:
         """TrainingArguments that put the strategy in force."""
         ...
 
     def check_in_force(self, trainer: Any, world_size: int) -> None:
-        """Called once before the first step.
+        """Called once before the first step, when everything is wrapped.
 
         Raises:
             UserError: NotInForce, when the wrapped model is not what was asked for.
         """
         ...
 
-    def save(self, trainer: Any, folder: Path) -> None:
-        """Write what training has changed: weights, optimizer, scheduler, gradient scaler."""
+    def pieces(self, trainer: Any) -> Iterator[Piece]:
+        """What this rank writes into a checkpoint: its part of trained weights, optimizer state and persistent buffers."""
         ...
 
-    def load_model(self, trainer: Any, folder: Path) -> None:
-        """Read the weights back, before the model is wrapped."""
+    def load(self, trainer: Any, saved: SavedPieces) -> None:
+        """Put this rank's part of a checkpoint in place, after everything is wrapped. Bit for bit what was saved."""
         ...
 
-    def load_optimizer(self, trainer: Any, folder: Path) -> None:
-        """Read optimizer, scheduler and gradient scaler back, after everything is wrapped."""
-        ...
+
+def not_in_force(wanted: str, found: str) -> UserError:
+    """The error of check_in_force."""
+    return UserError("NotInForce", f"strategy {wanted} was asked for, but {found}.", "This is a bug: please report it.")

@@ -1,0 +1,35 @@
+"""A result, loaded as any user of transformers and PEFT would, and its loss on the rows that the run evaluated on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+
+def evaluation_loss(output: Path, base: Path) -> float:
+    """Mean loss per supervised token, computed here without anything of the trainer's but its rows."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from finetune_trainer.data.reader import open_rows
+
+    adapter = (output / "adapter_model.safetensors").exists()
+    model = AutoModelForCausalLM.from_pretrained(base if adapter else output, dtype=torch.float32)
+    if adapter:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, str(output))
+    model.eval()
+    rows = open_rows(Path(json.loads((output / ".finetune/prepared.json").read_text())["data"])).eval
+    total, tokens = 0.0, 0
+    with torch.no_grad():
+        for row in (rows[number] for number in range(len(rows))):
+            ids, labels = (torch.from_numpy(np.asarray(part, dtype=np.int64)) for part in (row.input_ids, row.labels))
+            losses = torch.nn.functional.cross_entropy(
+                model(input_ids=ids[None]).logits[0, :-1].float(), labels[1:], reduction="none", ignore_index=-100
+            )
+            total += float(losses.sum())
+            tokens += int((labels[1:] != -100).sum())
+    return total / tokens
