@@ -16,7 +16,7 @@ DEV     := $(VENV)/.dev-$(WANTED)
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints/versions.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart demo demo-down lint test test-e2e test-parity test-resume test-all bench-trainer bench-operator crd clean
+.PHONY: help setup quickstart demo demo-down lint test test-e2e test-parity test-resume test-strategies test-all bench-trainer bench-operator crd clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -55,10 +55,10 @@ lint: $(DEV) ## ruff, mypy --strict, import-linter
 	$(BIN)/lint-imports
 
 # Tests start many processes; more threads than that only get into each other's way.
-test test-e2e test-parity test-resume test-all: export OMP_NUM_THREADS := 1
+test test-e2e test-parity test-resume test-strategies test-all: export OMP_NUM_THREADS := 1
 
-test: lint ## lint and tests, without the two suites below
-	$(BIN)/pytest -m 'not parity and not resume'
+test: lint ## lint and tests, without the suites below
+	$(BIN)/pytest -m 'not parity and not resume and not strategies'
 
 test-e2e: $(DEV) ## only the tests on the real two-node cluster
 	$(BIN)/pytest -m e2e
@@ -69,8 +69,11 @@ test-parity: $(DEV) ## the same loss on 1, 2 and 4 ranks
 test-resume: $(DEV) ## the same bits after kills and stops
 	$(BIN)/pytest -m resume
 
-test-all: lint ## lint and all tests
-	$(BIN)/pytest
+test-strategies: $(DEV) ## every strategy: loss, kills, ranks, presets (about an hour)
+	$(BIN)/pytest -m 'strategies and not e2e' --durations=0 -rA
+
+test-all: lint ## lint and all tests but the hour of test-strategies
+	$(BIN)/pytest -m 'not strategies'
 
 bench-trainer: $(TRAINER) ## speed and memory against a plain PyTorch loop (about 20 minutes)
 	@$(BIN)/python -m bench.trainer

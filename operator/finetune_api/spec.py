@@ -49,6 +49,11 @@ class Distributed(Part):
     )
     deepspeed: DeepSpeed | None = Field(None, description="Settings of strategy deepspeed.")
     fsdp: Fsdp | None = Field(None, description="Settings of strategy fsdp.")
+    launcher: Literal["torchrun", "accelerate", "deepspeed"] = Field(
+        "torchrun",
+        description="What starts a node's processes. torchrun: torch's own agent, from a warm process. accelerate, deepspeed: "
+        "`accelerate launch`, `deepspeed --no_ssh`, for a site that depends on them; slower to start, the training is the same.",
+    )
     backend: Literal["auto", "nccl", "gloo"] = Field("auto", description="Collectives. auto: nccl with GPUs, else gloo.")
     master_port: int = Field(29500, ge=1024, le=65535, description="Port of the rendezvous on node 0.")
     rendezvous_timeout_seconds: int = Field(

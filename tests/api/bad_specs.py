@@ -62,6 +62,8 @@ GOOD_CHANGES: dict[str, list[str]] = {
         "spec.output={}",
         "spec.trainer={image: a/b:1, command: [torchrun, /scripts/train.py]}",
     ],
+    "started by accelerate": ["spec.distributed={launcher: accelerate, rendezvousTimeoutSeconds: 60}"],
+    "started by DeepSpeed": ["spec.distributed.launcher=deepspeed"],
     "suspended": ["spec.runPolicy={suspend: true, ttlSecondsAfterFinished: 0}"],
     "folder in the volume": ["spec.output.path=results/qwen3_8b.1"],
     "token of a Secret": ["spec.model.tokenSecretRef={name: hf}"],
@@ -240,6 +242,7 @@ BAD = [
         "spec.training.optim",
         "Use adamw_torch",
     ),
+    Bad("spec.distributed.launcher=pdsh", "spec.distributed.launcher", "One of: torchrun, accelerate, deepspeed."),
     Bad("spec.distributed.backend=off", "spec.distributed.backend", "YAML reads yes, no, on and off as true and false"),
     Bad("spec.training.reportTo=[wandb]", "spec.training.reportTo[0]", "The only value is tensorboard."),
     # --- URIs and names
@@ -337,6 +340,16 @@ BAD = [
     ),
     Bad("spec.training.evalSteps=10", "spec.training.evalSteps", "there is nothing to evaluate on."),
     Bad("spec.distributed.masterPort=8080", "spec.distributed.masterPort", "Choose another port"),
+    Bad(
+        "spec.distributed={launcher: accelerate, rendezvousTimeoutSeconds: 59}",
+        "spec.distributed.rendezvousTimeoutSeconds",
+        "Write 60 or more",
+    ),
+    Bad(
+        "spec.distributed.launcher=deepspeed & spec.trainer.command=[torchrun, /a.py]",
+        "spec.distributed.launcher",
+        "trainer.command starts its own. Remove launcher.",
+    ),
     Bad(
         "spec.runPolicy={activeDeadlineSeconds: 60, gracefulStopSeconds: 60}",
         "spec.runPolicy.activeDeadlineSeconds",

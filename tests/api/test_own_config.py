@@ -15,7 +15,7 @@ from finetune_api.fsdp_config import normalised
 from finetune_api.own_config import inline_problems, problems
 from finetune_api.spec import FineTuneJob, FineTuneJobSpec
 
-GUIDE = Path(__file__).parents[1] / "strategies/guide"
+GUIDE = Path(__file__).parents[1] / "data/guide"
 
 
 def spec(*changes: str) -> FineTuneJobSpec:

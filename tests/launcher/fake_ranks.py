@@ -70,6 +70,13 @@ def ignore_stop(task: RankTask) -> None:
         time.sleep(0.02)
 
 
+def hang(task: RankTask) -> None:
+    """Deaf to SIGTERM, as ranks in an NCCL collective are."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _begin(task)
+    time.sleep(60)
+
+
 def rank_1_raises(task: RankTask) -> None:
     rank, heartbeat = _begin(task)
     for step in range(1, 10_000):

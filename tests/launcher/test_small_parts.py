@@ -3,12 +3,14 @@
 import io
 import json
 import os
+import sys
 import time
 
 import pytest
 
 from finetune_api.contract import ExitCode, Progress, TerminationMessage
 from finetune_api.load import load_job
+from finetune_api.spec import Distributed
 from finetune_trainer.errors import UserError
 from finetune_trainer.heartbeat import Beat
 from finetune_trainer.launcher import cgroup, checks, progress, stop, termination, warm
@@ -129,6 +131,14 @@ def test_the_jobs_environment_comes_before_defaults_and_defaults_after_the_machi
 
 def settings_for(folder):
     return NodeSettings.from_env({"FINETUNE_OUTPUT_DIR": str(folder)})
+
+
+def test_a_launcher_that_is_not_installed_is_refused(monkeypatch):
+    monkeypatch.setitem(sys.modules, "deepspeed", None)
+    checks.check_launcher(Distributed(launcher="accelerate"))
+    with pytest.raises(UserError, match="needs the package deepspeed") as refused:
+        checks.check_launcher(Distributed(launcher="deepspeed"))
+    assert "pip install 'finetune-operator[deepspeed]'" in refused.value.hint
 
 
 def test_a_full_disk_is_refused_before_anything_starts(small_disk):

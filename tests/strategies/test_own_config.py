@@ -11,7 +11,7 @@ import gang
 from finetune_trainer.errors import UserError
 from strategies.presets import STEPS, Bench, forget_the_end
 
-GUIDE = Path(__file__).parent / "guide"
+GUIDE = Path(__file__).parents[1] / "data/guide"
 DS_FILES = sorted(file.name for file in GUIDE.glob("ds_*.json"))
 
 

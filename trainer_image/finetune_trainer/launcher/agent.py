@@ -24,13 +24,15 @@ EXIT_BARRIER_SECONDS = 10.0
 
 
 class Agent:
-    """One gang of ranks, started by `run` in a thread of its own and watched from another.
+    """One gang of ranks, started by `run` in a thread of its own and watched from another: a Starter (starter.py).
 
     Attributes:
         pids: local rank -> process, once the rendezvous is complete and the processes are there.
         exit_codes: local rank -> exit code (negative: signal), once everything is over.
         error: what the agent itself failed with, for example the rendezvous.
     """
+
+    gathers = True
 
     def __init__(self, settings: NodeSettings, task: RankTask, entry: str, rendezvous_timeout: int) -> None:
         self.pids: dict[int, int] | None = None
@@ -50,6 +52,9 @@ class Agent:
         """Wait until everything is over, but not longer than this. Returns whether it is."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
+
+    def close(self) -> None:
+        """Nothing: a thread in a rendezvous ends with its process."""
 
     @property
     def running(self) -> bool:

@@ -1,4 +1,4 @@
-"""What must hold before anything is started: the output folder takes files, the ports are free."""
+"""What must hold before anything is started: the launcher is there, the output folder takes files, the ports are free."""
 
 from __future__ import annotations
 
@@ -6,13 +6,30 @@ import errno
 import os
 import socket
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
+from finetune_api.spec import Distributed
 from finetune_trainer.errors import UserError
 from finetune_trainer.settings import NodeSettings
 
 #: Less than this cannot even hold the logs of a run.
 MIN_FREE_BYTES = 16 * 1024 * 1024
+
+
+def check_launcher(distributed: Distributed) -> None:
+    """See that what `spec.distributed.launcher` names is installed.
+
+    Raises:
+        UserError: LauncherMissing.
+    """
+    if distributed.launcher == "deepspeed" and find_spec("deepspeed") is None:
+        raise UserError(
+            "LauncherMissing",
+            "spec.distributed.launcher: deepspeed needs the package deepspeed, which is not installed here.",
+            "Install it (pip install 'finetune-operator[deepspeed]'; on a cluster in the trainer image), or remove launcher: "
+            "torchrun starts the same processes.",
+        )
 
 
 def check_output(settings: NodeSettings) -> None:

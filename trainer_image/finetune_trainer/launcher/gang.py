@@ -1,4 +1,4 @@
-"""The ranks of this node from rendezvous to the last exit: started through the agent, watched, and ended when they must be."""
+"""The ranks of this node from rendezvous to the last exit: watched, and ended when they must be."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import time
 
 from finetune_api.contract import ExitCode, Phase
 from finetune_trainer.launcher import stall
-from finetune_trainer.launcher.agent import Agent
 from finetune_trainer.launcher.cgroup import oom_kills
 from finetune_trainer.launcher.context import Context
 from finetune_trainer.launcher.process import Watched
 from finetune_trainer.launcher.rank_process import outcome_file
 from finetune_trainer.launcher.rendezvous import wait_for_nodes
 from finetune_trainer.launcher.say import say
+from finetune_trainer.launcher.starter import Starter
 from finetune_trainer.launcher.supervise import Interruption, Limits, View, interruption
 from finetune_trainer.launcher.verdict import End, Verdict, judge
-from finetune_trainer.rank.task import RankTask
 
-#: After SIGKILL an agent needs a moment to notice; one that does not is left behind.
+#: After SIGKILL a starter needs a moment to notice; one that does not is left behind.
 KILL_SECONDS = 10.0
 #: A peer's launcher writes down why it failed a moment after its ranks broke the connection.
 PEER_WORD_SECONDS = 5.0
@@ -33,19 +32,19 @@ _WORDS: dict[Interruption, str] = {
 }
 
 
-def run_ranks(context: Context, task: RankTask, entry: str) -> Verdict:
+def run_ranks(context: Context, starter: Starter) -> Verdict:
     """Start the ranks, wait for their end (or bring it about), and say what became of them."""
     kills_before = oom_kills()
     timeout = context.job.spec.distributed.rendezvous_timeout_seconds
     context.enter("waiting", "waiting for all nodes")
-    agent = Agent(context.settings, task, entry, timeout)
-    agent.start()
-    if (failed := wait_for_nodes(context, agent, timeout)) is not None:
+    starter.start()
+    if (failed := wait_for_nodes(context, starter, timeout)) is not None:
+        starter.close()
         return failed
-    ranks = _take_hold(context, agent)
+    ranks = _take_hold(context, starter)
     say("ranks started: " + ", ".join(f"{rank.name} is process {rank.pid}" for rank in ranks))
     context.leader = ranks[0]
-    watch = _Watch(context, agent, ranks)
+    watch = _Watch(context, starter, ranks)
     why = watch.until_over()
     ends = [watch.end(rank) for rank in ranks]
     verdict = judge(
@@ -59,8 +58,8 @@ def run_ranks(context: Context, task: RankTask, entry: str) -> Verdict:
 class _Watch:
     """The loop around running ranks."""
 
-    def __init__(self, context: Context, agent: Agent, ranks: list[Watched]) -> None:
-        self._context, self._agent, self._ranks = context, agent, ranks
+    def __init__(self, context: Context, starter: Starter, ranks: list[Watched]) -> None:
+        self._context, self._starter, self._ranks = context, starter, ranks
         policy = context.job.spec.run_policy
         self._limits = Limits(stall_timeout=policy.stall_timeout_seconds, graceful_stop=policy.graceful_stop_seconds)
         self._started_at = time.monotonic()
@@ -73,7 +72,7 @@ class _Watch:
     def until_over(self) -> Interruption | None:
         """Watch until all ranks have ended. Returns why they had to be killed, if they had to."""
         why: Interruption | None = None
-        while self._agent.running and why is None:
+        while self._starter.running and why is None:
             self._context.tick()
             self._forward_stop()
             why = interruption(self._view(), self._limits)
@@ -85,7 +84,7 @@ class _Watch:
         """How a rank ended."""
         beat, outcome = rank.beat(), outcome_file(rank.scratch, int(rank.slot))
         phase: Phase = beat.phase if beat else "starting"
-        code = int(outcome.read_text()) if outcome.exists() else self._agent.exit_codes.get(int(rank.slot))
+        code = int(outcome.read_text()) if outcome.exists() else self._starter.exit_codes.get(int(rank.slot))
         silent = time.monotonic() - max(self._started_at, beat.at if beat else 0.0)
         killed = rank in self._killed or (
             code == -signal.SIGTERM and self._rank_failed_at is not None and not self._context.stop.requested
@@ -141,14 +140,14 @@ class _Watch:
             self._killed.add(rank)
             rank.signal(signal.SIGKILL)
         if why != "Lingering":
-            self._agent.wait(KILL_SECONDS)
+            self._starter.wait(KILL_SECONDS)
 
 
-def _take_hold(context: Context, agent: Agent) -> list[Watched]:
+def _take_hold(context: Context, starter: Starter) -> list[Watched]:
     first = context.settings.node_rank * context.settings.nproc_per_node
     return [
         Watched.open(f"rank {first + local}", first + local, str(local), pid, context.scratch)
-        for local, pid in sorted((agent.pids or {}).items())
+        for local, pid in sorted((starter.pids or {}).items())
     ]
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import shutil
 import tempfile
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +14,7 @@ from finetune_api.load import SpecErrors, load_job
 from finetune_api.spec import FineTuneJob
 from finetune_trainer import failure, fence, lifeline
 from finetune_trainer.errors import UserError
-from finetune_trainer.launcher import checks, earlier, peers, preparation, progress, termination, warm
+from finetune_trainer.launcher import checks, earlier, gang, peers, preparation, progress, rendezvous, starter, termination, warm
 from finetune_trainer.launcher.context import Context
 from finetune_trainer.launcher.progress_server import ProgressServer
 from finetune_trainer.launcher.say import say
@@ -34,7 +32,7 @@ class Program:
     Attributes:
         prepare: module that node 0 runs with `python -m`.
         rank: "module:function" that each rank process calls with its RankTask.
-        preload: what the forkserver imports for a job.
+        preload: what a rank imports for a job before its entry is called.
     """
 
     prepare: str = "finetune_trainer.prepare"
@@ -77,6 +75,7 @@ def _attempt(settings: NodeSettings, env: Mapping[str, str], stop: Stop, scratch
         raise UserError("InvalidSpec", str(errors), "finetune validate FILE shows the same.") from errors
     if (done := earlier.look(job, settings)) is not None:
         return done
+    checks.check_launcher(job.spec.distributed)
     checks.check_output(settings)
     fence.claim(settings.state_dir, settings.node_rank, settings.token)
     peers.forget(settings)
@@ -91,10 +90,10 @@ def _attempt(settings: NodeSettings, env: Mapping[str, str], stop: Stop, scratch
     if settings.http_port_file:
         server.write_port(settings.http_port_file)
     os.environ.update(warm.rank_environment(job, settings, env))
-    warm.start(program.preload(job))
-    threading.Thread(target=importlib.import_module, args=("finetune_trainer.launcher.agent",), daemon=True).start()
+    preload = program.preload(job)
+    starter.warm_up(job, preload)
 
-    verdict = _prepare(context, program.prepare) or _train(context, program.rank)
+    verdict = _prepare(context, program.prepare) or _train(context, program.rank, preload)
     return replace(verdict, progress=context.last_progress(verdict.exit_code))
 
 
@@ -104,9 +103,7 @@ def _prepare(context: Context, module: str) -> Verdict | None:
     return preempted(0) if ended is None and context.stop.requested else ended
 
 
-def _train(context: Context, entry: str) -> Verdict:
-    from finetune_trainer.launcher import gang, rendezvous  # These import torch, which the thread above has begun.
-
+def _train(context: Context, entry: str, preload: warm.Preload) -> Verdict:
     settings = context.settings
     if (ended := rendezvous.wait_for_master(context)) is not None:
         return ended
@@ -119,7 +116,7 @@ def _train(context: Context, entry: str) -> Verdict:
         node_rank=settings.node_rank,
         launcher_pid=os.getpid(),
     )
-    return gang.run_ranks(context, task, entry)
+    return gang.run_ranks(context, starter.starter_for(context, task, entry, preload))
 
 
 def _leave(settings: NodeSettings, verdict: Verdict) -> ExitCode:

@@ -1,6 +1,7 @@
 """What the forkserver does before it forks the first rank. Importing this module does it: the forkserver takes module names only.
 
 Python's forkserver swallows an ImportError of what it preloads; here each one is told, and the ranks then meet it themselves.
+A rank that is not forked warm (cold_rank.py) does the same for itself.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 from finetune_trainer.lifeline import die_with_parent
 from finetune_trainer.upstream.eager_imports import hide
 
-#: JSON: {"hide": [package, ...], "modules": [module, ...]}, set by warm.py for the forkserver alone.
+#: JSON: {"hide": [package, ...], "modules": [module, ...]}, set by warm.py for the forkserver, by cold_start.py for cold ranks.
 ENV_PLAN = "FINETUNE_PRELOAD"
 
 

@@ -17,10 +17,10 @@ from finetune_trainer.rank.task import RankTask
 
 
 def enter(entry: str, task: RankTask) -> int:
-    """Run `entry` ("module:function") with `task` in the process that the agent made.
+    """Run `entry` ("module:function") with `task` in the process that was made for it.
 
-    A rank that ends in good order, OK or PREEMPTED, returns its code to the agent, which takes it as success and leaves the other
-    ranks alone; all other ends leave the process, so that the agent notices.
+    A rank that ends in good order, OK or PREEMPTED, returns its code to its starter, which takes it as success and leaves the other
+    ranks alone; all other ends leave the process, so that the starter notices.
     """
     die_with_parent()
     scratch, local_rank, rank = Path(task.scratch_dir), int(os.environ["LOCAL_RANK"]), int(os.environ["RANK"])

@@ -1,4 +1,4 @@
-"""The nodes come together: first for node 0's name and port, then in torch's rendezvous. Bounded, and never silent."""
+"""The nodes come together: first for node 0's name and port, then for the start of the ranks. Bounded, and never silent."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from finetune_api.contract import ExitCode
 from finetune_trainer import failure, fence
-from finetune_trainer.launcher.agent import Agent
 from finetune_trainer.launcher.context import Context
 from finetune_trainer.launcher.say import Periodic
+from finetune_trainer.launcher.starter import Starter
 from finetune_trainer.launcher.verdict import End, Verdict, judge, preempted
 
 SAY_SECONDS = 10.0
@@ -50,11 +50,15 @@ def _wait(context: Context, where: str, look: Callable[[], str | None]) -> Verdi
     return None
 
 
-def wait_for_nodes(context: Context, agent: Agent, timeout: float) -> Verdict | None:
-    """Wait for the agent's rendezvous. None when its ranks are there (or have come and gone), else how the wait ended."""
+def wait_for_nodes(context: Context, starter: Starter, timeout: float) -> Verdict | None:
+    """Wait for the start on all nodes. None when the ranks are there (or have come and gone), else how the wait ended."""
+
+    def together() -> bool:
+        return starter.pids is not None and (starter.gathers or not starter.running or not _missing(context))
+
     deadline, line = time.monotonic() + timeout, Periodic(SAY_SECONDS)
     context.tick()
-    while agent.pids is None and agent.running:
+    while starter.running and not together():
         if context.stop.requested:
             return preempted(0)
         if context.peer:
@@ -64,10 +68,10 @@ def wait_for_nodes(context: Context, agent: Agent, timeout: float) -> Verdict | 
         if context.settings.nnodes > 1:
             line.say(f"waiting for the other nodes{_missing(context)}")
         context.tick()
-    if agent.pids is not None:
+    if together():
         return None
-    if agent.error is not None and not _timed_out(agent.error):
-        own = failure.describe(agent.error, phase="waiting")
+    if starter.error is not None and not _timed_out(starter.error):
+        own = failure.describe(starter.error, phase="waiting")
         return judge([End("the start of the ranks", None, None, own, "waiting")])
     return Verdict(
         ExitCode.RETRYABLE,

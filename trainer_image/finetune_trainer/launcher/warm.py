@@ -27,6 +27,10 @@ class Preload:
     modules: tuple[str, ...]
     hidden: tuple[str, ...] = ()
 
+    def encode(self) -> str:
+        """As preload.py reads it."""
+        return json.dumps({"hide": self.hidden, "modules": self.modules})
+
 
 def choose(job: FineTuneJob) -> Preload:
     """Everything that a rank of this job imports, and nothing else."""
@@ -57,7 +61,7 @@ def rank_environment(job: FineTuneJob, settings: NodeSettings, env: Mapping[str,
 
 def start(plan: Preload) -> None:
     """Start the forkserver; it imports in the background. Call in the main thread, with the ranks' environment in os.environ."""
-    os.environ[preload.ENV_PLAN] = json.dumps({"hide": plan.hidden, "modules": plan.modules})
+    os.environ[preload.ENV_PLAN] = plan.encode()
     try:
         forkserver.set_forkserver_preload([preload.__name__])
         forkserver.ensure_running()

@@ -14,6 +14,7 @@ FREE_TO_CHANGE: Mapping[str, str] = {
     "spec.training.saveSteps": "decides how much work a crash costs",
     "spec.training.saveTotalLimit": "decides how many checkpoints are kept",
     "spec.training.reportTo": "decides who else is told",
+    "spec.distributed.launcher": "decides who starts the processes",
     "spec.distributed.masterPort": "is where the processes meet",
     "spec.distributed.rendezvousTimeoutSeconds": "is how long they wait for each other",
     "spec.distributed.nodes": "is compared as part of the world size",
