@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from finetune_cli.cluster.options import Context, Namespace, job_of, on_cluster
+from finetune_cli.cluster.options import Context, Namespace, job_of, not_here, on_cluster
 from finetune_cli.extras import trainer_extra
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def chat(
     try:
         mounts = parse_mounts(mount or ())
         if job := job_of(target):
-            target, mounts = _fetched(job, mounts, namespace, context)
+            target, mounts = _fetched(job, mounts, namespace, context, not_here(target))
         with status_line() as report:
             model, tokenizer = _load(target, mounts, report)
 
@@ -68,9 +68,11 @@ def chat(
         raise typer.Exit(1) from None
 
 
-def _fetched(job: str, mounts: dict[str, str], namespace: str | None, context: str | None) -> tuple[Path, dict[str, str]]:
-    """Folder of the result, and the mounts that it needs."""
-    with on_cluster(namespace, context, before=f"There is no folder {job} here, so it is a job on a cluster. ") as client:
+def _fetched(
+    job: str, mounts: dict[str, str], namespace: str | None, context: str | None, before: str
+) -> tuple[Path, dict[str, str]]:
+    """Folder of the result, and the mounts that it needs. Args: before: begins the line of an error."""
+    with on_cluster(namespace, context, before) as client:
         from finetune_cli.cluster.result import fetch_for_chat
         from finetune_cli.result import user_cache
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from finetune_cli.cluster.options import Context, Namespace, job_of, on_cluster
+from finetune_cli.cluster.options import Context, Namespace, job_of, not_here, on_cluster
 from finetune_cli.extras import trainer_extra
 
 _SEVERAL = Path("runs.png")
@@ -66,7 +66,7 @@ def plot(
 def _folder(output: Path, scratch: Path, namespace: str | None, context: str | None) -> Path:
     """The folder with the log; that of a job on the cluster is fetched into `scratch`."""
     if job := job_of(output):
-        with on_cluster(namespace, context, before=f"There is no folder {job} here, so it is a job on a cluster. ") as client:
+        with on_cluster(namespace, context, before=not_here(output)) as client:
             from finetune_cli.cluster.result import fetch_log
 
             return fetch_log(client, job, scratch)

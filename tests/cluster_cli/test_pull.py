@@ -293,6 +293,13 @@ def test_chat_with_a_job_whose_base_model_is_on_a_claim(
     assert finetune.says("chat", "ftj/a", "--once", QUESTION).splitlines()[-1] == ANSWER
 
 
+def test_chat_without_a_cluster(tmp_path: Path):
+    env = {"KUBECONFIG": "/nonexistent"}
+    known = "There is no cluster to talk to: no /nonexistent."
+    assert line(env, "chat", "a").startswith(f"There is no folder a here, so it is a job on a cluster. {known}")
+    assert line(env, "chat", "ftj/a").startswith(known) and line(env, "plot", "ftj/a").startswith(known)
+
+
 def test_chat_with_a_job_that_still_runs(finetune: Finetune, submit: Submit, kubelet: Kubelet):
     submit()
     kubelet.wait_for_pods(2)

@@ -75,6 +75,11 @@ def job_of(target: Path) -> str | None:
     return target.name if re.fullmatch(_JOB_NAME, str(target)) and not target.exists() else None
 
 
+def not_here(target: Path) -> str:
+    """Says why such a word is taken for a job; begins the line of an error."""
+    return f"There is no folder {target} here, so it is a job on a cluster. " if len(target.parts) == 1 else ""
+
+
 def called() -> str:
     """How this command is called, for the next one in a text."""
     return "kubectl finetune" if Path(sys.argv[0]).name.startswith("kubectl-finetune") else "finetune"

@@ -69,6 +69,7 @@ def _store(client: Client, job: FineTuneJob) -> str:
     """Create or change the job. Returns what was done."""
     from finetune_api.names import PLURAL
     from finetune_cli.cluster.errors import NotFoundError
+    from finetune_cli.cluster.follow import FINISHED
 
     name, where = job.metadata.name, f"in namespace {client.namespace}"
     try:
@@ -84,8 +85,5 @@ def _store(client: Client, job: FineTuneJob) -> str:
     phase = after.get("status", {}).get("phase", "")
     if before["metadata"].get("generation") != after["metadata"].get("generation"):
         return f"FineTuneJob {name} changed {where}."
-    again = f" To run it again: kubectl delete ftj {name} -n {client.namespace}, then submit it." if phase in _FINISHED else ""
+    again = f" To run it again: kubectl delete ftj {name} -n {client.namespace}, then submit it." if phase in FINISHED else ""
     return f"FineTuneJob {name} exists {where} just like this{f' and is {phase}' if phase else ''}.{again}"
-
-
-_FINISHED = ("Succeeded", "Failed")
