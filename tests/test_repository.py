@@ -85,9 +85,8 @@ def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path):
 @pytest.mark.parametrize("module", ["finetune_cli.main", "finetune_api.spec"])
 def test_heavy_libraries_are_imported_when_they_are_needed(module: str):
     path = f"{ROOT / 'operator'}:{ROOT / 'trainer_image'}"
-    code = (
-        f"import sys, {module}; print(*sorted({{'torch', 'transformers', 'datasets', 'matplotlib', 'numpy'}} & set(sys.modules)))"
-    )
+    heavy = "{'torch', 'transformers', 'datasets', 'matplotlib', 'numpy', 'kubernetes'}"
+    code = f"import sys, {module}; print(*sorted({heavy} & set(sys.modules)))"
     printed = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": path}
     ).stdout
@@ -116,10 +115,10 @@ def _anchors(page: Path) -> set[str]:
 def test_commands_of_the_documentation_exist(page: Path):
     from finetune_cli.main import app
 
-    commands = {command.name for command in app.registered_commands} | {"--help"}
+    commands = {one.name for one in (*app.registered_commands, *app.registered_groups)} | {"--help", "--install-completion"}
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     text = page.read_text()
-    assert set(re.findall(r"(?:^|`|\$ )finetune ([a-z-]+)", text, re.MULTILINE)) <= commands
+    assert set(re.findall(r"(?:^|`|\$ )(?:kubectl )?finetune ([a-z-]+)", text, re.MULTILINE)) <= commands
     assert set(re.findall(r"(?:^|`|\$ )make ([a-z0-9-]+)", text, re.MULTILINE)) <= targets
 
 

@@ -14,12 +14,12 @@ from typing import Any
 from finetune_api import immutable, spec
 from finetune_api.forms import WORDS
 from finetune_api.json_schema import Schema, flat_schema, is_quantity
+from finetune_api.names import PLURAL
 from finetune_api.rule import Rule
 from finetune_api.rules import RULES
 from finetune_api.status import FineTuneJobStatus
 from finetune_api.yaml_writer import to_yaml
 
-PLURAL = "finetunejobs"
 FILE_NAME = f"{PLURAL}.{spec.GROUP}.yaml"
 #: Where the file is kept: for kubectl, and for the chart.
 FOLDERS = ("crds", "helm/finetune-operator/files")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from finetune_cli.cluster.options import Context, Namespace, job_of, not_here, on_cluster
 from finetune_cli.extras import trainer_extra
 
 if TYPE_CHECKING:
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 def chat(
     target: Annotated[
-        Path, typer.Argument(metavar="OUTPUT|JOB.YAML", help="Output folder of a run, or a job: its untrained model.")
+        Path,
+        typer.Argument(
+            metavar="OUTPUT|JOB|JOB.YAML", help="Output folder of a run, a job on the cluster, or a job file: its untrained model."
+        ),
     ],
     once: Annotated[str | None, typer.Option(metavar="QUESTION", help="Answer this and leave; prints the answer only.")] = None,
     system: Annotated[
@@ -28,10 +32,12 @@ def chat(
     mount: Annotated[
         list[str] | None, typer.Option(metavar="CLAIM=DIR", help="Where pvc://CLAIM is, if not where the run had it.")
     ] = None,
+    namespace: Namespace = None,
+    context: Context = None,
 ) -> None:
-    """Talk to a model. Ctrl-D or Ctrl-C leaves.
+    """Talk to a model. Ctrl-D or Ctrl-C leaves. The result of a job on the cluster is fetched to runs/JOB first.
 
-    Exit codes: 0 left, 1 there is nothing to talk to.
+    Exit codes: 0 left, 1 there is nothing to talk to, 2 the result could not be fetched.
     """
     with trainer_extra():
         import torch  # noqa: F401
@@ -43,8 +49,11 @@ def chat(
     from finetune_trainer.model.answer import answer
 
     try:
+        mounts = parse_mounts(mount or ())
+        if job := job_of(target):
+            target, mounts = _fetched(job, mounts, namespace, context, not_here(target))
         with status_line() as report:
-            model, tokenizer = _load(target, parse_mounts(mount or ()), report)
+            model, tokenizer = _load(target, mounts, report)
 
         def speak(messages: list[dict[str, str]], emit: Callable[[str], None]) -> str:
             return answer(model, tokenizer, messages, max_new_tokens, temperature, emit)
@@ -57,6 +66,17 @@ def chat(
     except (SpecErrors, UserError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
+
+
+def _fetched(
+    job: str, mounts: dict[str, str], namespace: str | None, context: str | None, before: str
+) -> tuple[Path, dict[str, str]]:
+    """Folder of the result, and the mounts that it needs. Args: before: begins the line of an error."""
+    with on_cluster(namespace, context, before) as client:
+        from finetune_cli.cluster.result import fetch_for_chat
+        from finetune_cli.result import user_cache
+
+        return fetch_for_chat(client, job, mounts, user_cache())
 
 
 def _load(target: Path, mounts: dict[str, str], report: Callable[[str], None]) -> tuple[Any, Any]:

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from finetune_cli.cluster.options import Context, Namespace, job_of, not_here, on_cluster
 from finetune_cli.extras import trainer_extra
 
 _SEVERAL = Path("runs.png")
 
 
 def plot(
-    outputs: Annotated[list[Path], typer.Argument(metavar="OUTPUT...", help="Output folders of runs, finished or not.")],
+    outputs: Annotated[
+        list[Path], typer.Argument(metavar="OUTPUT|JOB...", help="Output folders of runs, or jobs on the cluster; finished or not.")
+    ],
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Where to write. Default: in the run's folder; runs.png for several.")
+        Path | None,
+        typer.Option(
+            metavar="FILE.png", help="Where to write. Default: in the run's folder; JOB.png for a job, runs.png for several."
+        ),
     ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="loss, learning-rate, throughput, grad-norm; repeatable. Default: the first three."),
     ] = None,
+    namespace: Namespace = None,
+    context: Context = None,
 ) -> None:
-    """Draw loss, evaluation loss, learning rate and throughput of one run, or of several over each other."""
+    """Draw loss, evaluation loss, learning rate and throughput of one run, or of several over each other.
+
+    Exit codes: 0 drawn, 1 nothing was logged yet or the picture cannot be written, 2 wrong options or a log could not be fetched.
+    """
     with trainer_extra():
         from finetune_trainer.results.plot import DEFAULT_METRICS, METRICS, plot_runs
     from finetune_api.contract import LOG_FILE, PLOT_FILE
@@ -32,12 +44,15 @@ def plot(
     metrics = tuple(dict.fromkeys(metric or DEFAULT_METRICS))
     if unknown := [name for name in metrics if name not in METRICS]:
         raise typer.BadParameter(f"{', '.join(unknown)}: choose from {', '.join(METRICS)}.", param_hint="--metric")
-    folders = [path.parent if path.name == LOG_FILE else path for path in outputs]
-    logs = dict(zip(run_names(folders), (read_log(folder) for folder in folders), strict=True))
+    with tempfile.TemporaryDirectory(prefix="finetune-plot-") as scratch:
+        folders = [_folder(output, Path(scratch), namespace, context) for output in outputs]
+        logs = dict(zip(run_names(folders), (read_log(folder) for folder in folders), strict=True))
     if empty := [str(folder) for folder, log in zip(folders, logs.values(), strict=True) if not log]:
         typer.echo(f"Nothing has been logged yet in {', '.join(empty)}: no {LOG_FILE} with a step in it.", err=True)
         raise typer.Exit(1)
-    path = out or (folders[0] / PLOT_FILE if len(folders) == 1 else _SEVERAL)
+    path = out or (
+        _SEVERAL if len(folders) > 1 else folders[0] / PLOT_FILE if folders[0].is_dir() else Path(f"{folders[0].name}.png")
+    )
     if path.suffix != ".png":
         raise typer.BadParameter(f"{path}: the picture is a PNG; write {path.with_suffix('.png')}.", param_hint="--out")
     try:
@@ -46,6 +61,18 @@ def plot(
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
     typer.echo(path)
+
+
+def _folder(output: Path, scratch: Path, namespace: str | None, context: str | None) -> Path:
+    """The folder with the log; that of a job on the cluster is fetched into `scratch`."""
+    if job := job_of(output):
+        with on_cluster(namespace, context, before=not_here(output)) as client:
+            from finetune_cli.cluster.result import fetch_log
+
+            return fetch_log(client, job, scratch)
+    from finetune_api.contract import LOG_FILE
+
+    return output.parent if output.name == LOG_FILE else output
 
 
 def run_names(folders: Sequence[Path]) -> list[str]:

@@ -31,7 +31,7 @@ def validate(
     from finetune_api.extra_args import training_argument_names
 
     known = training_argument_names()
-    results = [(str(file), _check(file, overrides or [], known, cluster)) for file in files]
+    results = [(str(file), check(file, overrides or [], known, cluster)) for file in files]
     if as_json:
         _print_json(results, known is not None)
     else:
@@ -40,7 +40,7 @@ def validate(
         raise typer.Exit(1)
 
 
-def _check(file: Path, overrides: list[str], known: frozenset[str] | None, cluster: bool) -> list[Checked]:
+def check(file: Path, overrides: list[str], known: frozenset[str] | None, cluster: bool) -> list[Checked]:
     """check_file, and the names in extraArgs where transformers is installed.
 
     Args:

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from finetune_api.contract import Progress
 from finetune_api.restart import Decision
-from finetune_cli.local import events, format
+from finetune_cli import format
+from finetune_cli.local import events
 from finetune_cli.local.display import JsonDisplay, PlainDisplay
 from finetune_cli.local.environment import Layout
 from finetune_cli.local.live import RunView

@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from finetune_api.contract import Progress, TerminationMessage
+from finetune_api.pod_trouble import Trouble
 from finetune_api.spec import RunPolicy
 from finetune_api.status import FineTuneJobStatus
+from finetune_api.times import rfc3339
 from finetune_operator.core import observe
 from finetune_operator.core.model import (
     Attempt,
@@ -21,10 +23,8 @@ from finetune_operator.core.model import (
     Plan,
     Pod,
     References,
-    Trouble,
 )
 from finetune_operator.core.plan import plan
-from finetune_operator.core.times import rfc3339
 
 #: The moment at which all jobs of these tests were created.
 START = 1_700_000_000.0

@@ -11,6 +11,7 @@ from typing import Literal
 
 from core.builders import CONFIG, EVERYTHING
 from core.simulator import Cluster, Kind
+from finetune_api.names import ANNOTATION_STOPPED, NUDGE_TTL_SECONDS
 from finetune_operator.core import observe
 from finetune_operator.core.conditions import status_patch
 from finetune_operator.core.model import (
@@ -25,7 +26,6 @@ from finetune_operator.core.model import (
     Plan,
     Stop,
 )
-from finetune_operator.core.names import ANNOTATION_STOPPED, NUDGE_TTL_SECONDS
 from finetune_operator.core.plan import plan
 
 KINDS: tuple[Kind, ...] = ("FineTuneJob", "Job", "Pod")

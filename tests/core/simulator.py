@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from core.builders import START
 from finetune_api.contract import ExitCode, TerminationMessage
+from finetune_api.names import ANNOTATION_STOPPED, COMPLETION_INDEX, LABEL_ATTEMPT
+from finetune_api.times import rfc3339
 from finetune_operator.core.model import Manifest
-from finetune_operator.core.names import ANNOTATION_STOPPED, COMPLETION_INDEX, LABEL_ATTEMPT
-from finetune_operator.core.times import rfc3339
 
 Kind = Literal["FineTuneJob", "Service", "ConfigMap", "Job", "Pod"]
 _FINAL = ("Complete", "Failed")

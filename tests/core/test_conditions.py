@@ -10,10 +10,10 @@ from core.builders import START
 from core.operator_loop import merge_patch
 from finetune_api.contract import Progress
 from finetune_api.status import Condition, Failure, FineTuneJobStatus
+from finetune_api.times import rfc3339
 from finetune_operator.core.conditions import Fact, facts, holds, status_patch, updated
 from finetune_operator.core.events import events
 from finetune_operator.core.standing import Standing
-from finetune_operator.core.times import rfc3339
 
 RUNNING = Standing("Running", "NodesRunning", "Training.")
 SUSPENDED = Standing("Suspended", "Suspended", "Suspended.")

@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from core.builders import NAME, START, disrupted, failed, gone, over, pending, running, stopped, succeeded, told_to_leave
+from finetune_api.pod_trouble import Trouble
 from finetune_api.restart import Decision
 from finetune_api.spec import RunPolicy
 from finetune_api.status import Failure
-from finetune_operator.core.model import Attempt, Pod, Trouble
+from finetune_operator.core.model import Attempt, Pod
 from finetune_operator.core.policies.failure import failure
 from finetune_operator.core.policies.restart import decision, history_after, not_before
 

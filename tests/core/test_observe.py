@@ -8,12 +8,12 @@ import pytest
 
 from core.builders import CONFIG, NAME, START, UID, job, raw_job
 from finetune_api.contract import TerminationMessage
+from finetune_api.names import ANNOTATION_STOPPED, COMPLETION_INDEX, LABEL_JOB, LABEL_JOB_UID
 from finetune_api.status import FineTuneJobStatus
+from finetune_api.times import rfc3339
 from finetune_operator.core import observe
 from finetune_operator.core.model import Manifest
-from finetune_operator.core.names import ANNOTATION_STOPPED, COMPLETION_INDEX, LABEL_JOB, LABEL_JOB_UID
 from finetune_operator.core.render.attempt import render_attempt
-from finetune_operator.core.times import rfc3339
 
 
 def kubernetes_job(number: int = 0, suspend: bool = False, **status: Any) -> Manifest:

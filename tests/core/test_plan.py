@@ -30,11 +30,12 @@ from core.builders import (
     under_way,
 )
 from finetune_api.contract import Progress
+from finetune_api.names import ANNOTATION_PREEMPTIONS, ANNOTATION_RAN_SECONDS, ANNOTATION_RESTARTS
+from finetune_api.pod_trouble import Trouble
 from finetune_api.status import Nodes
-from finetune_operator.core.model import Create, Nudge, Observed, Plan, References, Trouble
-from finetune_operator.core.names import ANNOTATION_PREEMPTIONS, ANNOTATION_RAN_SECONDS, ANNOTATION_RESTARTS
+from finetune_api.times import rfc3339
+from finetune_operator.core.model import Create, Nudge, Observed, Plan, References
 from finetune_operator.core.plan import plan
-from finetune_operator.core.times import rfc3339
 
 # --- before the first attempt -----------------------------------------------------------------------------------------------------
 

@@ -30,10 +30,10 @@ from core.builders import (
     under_way,
 )
 from finetune_api.contract import Progress
+from finetune_api.names import ANNOTATION_PREEMPTIONS, ANNOTATION_RAN_SECONDS, ANNOTATION_RESTARTS
 from finetune_api.status import FineTuneJobStatus, Nodes
+from finetune_api.times import rfc3339
 from finetune_operator.core.model import Attempt, DeleteSelf, Job, Plan, Stop
-from finetune_operator.core.names import ANNOTATION_PREEMPTIONS, ANNOTATION_RAN_SECONDS, ANNOTATION_RESTARTS
-from finetune_operator.core.times import rfc3339
 
 # --- the end of an attempt --------------------------------------------------------------------------------------------------------
 

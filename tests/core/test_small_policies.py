@@ -8,6 +8,7 @@ from core.builders import CONFIG, NAME, START, attempt, disrupted, failed, gone,
 from finetune_api.contract import Progress
 from finetune_api.spec import RunPolicy
 from finetune_api.status import Failure, FineTuneJobStatus, Nodes
+from finetune_api.times import rfc3339, unix
 from finetune_operator.core.model import Attempt, DeleteAttempt, Nudge, Stop
 from finetune_operator.core.policies import deadline
 from finetune_operator.core.policies.cleanup import cleanup
@@ -15,7 +16,6 @@ from finetune_operator.core.policies.nudge import nudge
 from finetune_operator.core.policies.reporting import write_after
 from finetune_operator.core.policies.suspend import is_held, is_over
 from finetune_operator.core.policies.ttl import seconds_to_keep
-from finetune_operator.core.times import rfc3339, unix
 
 # --- the gate ---------------------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from finetune_operator.core.policies.trouble import trouble
+from finetune_api.pod_trouble import trouble
 
 
 def pending(**status: Any) -> dict[str, Any]:

@@ -59,6 +59,10 @@ class World:
         found: list[Any] = self._core.list_namespaced_pod(self.namespace, label_selector=f"{GROUP}/job={name}").items
         return found
 
+    def pod_names(self) -> list[str]:
+        """Names of all pods of the namespace."""
+        return [pod.metadata.name for pod in self._core.list_namespaced_pod(self.namespace).items]
+
     def children(self, name: str) -> list[str]:
         """Jobs, Services and ConfigMaps of the job, as kind/name."""
         selector = f"{GROUP}/job={name}"

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from finetune_api import contract
+from finetune_api.names import attempt_name, service_name
 from finetune_api.spec import MAX_NAME
-from finetune_operator.core.names import attempt_name, service_name
 from finetune_operator.core.topology import master_address, processes_per_node
 from render import cases
 

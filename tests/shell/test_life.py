@@ -9,7 +9,7 @@ from cluster.kubelet import Kubelet
 from cluster.operator_process import IMAGE
 from cluster.progress_server import serve_progress
 from finetune_api.contract import ExitCode
-from finetune_operator.core.names import NUDGE_TTL_SECONDS
+from finetune_api.names import NUDGE_TTL_SECONDS
 from shell.jobs import Submit, message, training
 
 

@@ -16,8 +16,8 @@ from rich.console import Console
 from finetune_api.load import load_job
 from finetune_api.problems import SpecErrors
 from finetune_api.spec import FineTuneJob
+from finetune_cli import format as text
 from finetune_cli.local import events
-from finetune_cli.local import format as text
 from finetune_cli.local.cluster_only import refuse_cluster_only
 from finetune_cli.local.display import Display, JsonDisplay, PlainDisplay
 from finetune_cli.local.environment import Layout, choose_layout

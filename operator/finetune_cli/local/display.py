@@ -10,10 +10,11 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from finetune_api.contract import Progress
+from finetune_cli import format as text
 from finetune_cli.local import events
-from finetune_cli.local import format as text
 from finetune_cli.local.outcome import Outcome
 from finetune_cli.local.summary import as_json, as_text
+from finetune_cli.progress_text import news
 
 Write = Callable[[str], None]
 #: Phases that come and go with every step; what they did is told by the line after them.
@@ -114,13 +115,7 @@ class PlainDisplay(_Lines):
                 return []
 
     def _changes(self, before: Progress, now: Progress) -> list[str]:
-        lines = []
-        if now.eval_loss is not None and now.eval_loss != before.eval_loss:
-            lines.append(f"eval loss {text.loss(now.eval_loss)}")
-        if now.loss is not None and (now.loss, now.learning_rate) != (before.loss, before.learning_rate):
-            lines.append("  ".join([_step(now), *measures(now)]))
-        if now.last_checkpoint_step is not None and now.last_checkpoint_step != before.last_checkpoint_step:
-            lines.append(f"checkpoint at step {now.last_checkpoint_step}")
+        lines = news(before, now)
         if not lines and self._worth_telling(before, now):
             lines.append(f"{now.phase}: {now.message}" if now.message else now.phase)
         return lines
@@ -150,20 +145,3 @@ def retry_lines(event: events.AttemptEnded) -> list[str]:
     cause = event.message.splitlines()[:1] or [event.decision.reason]
     when = f" in {text.duration(event.delay)}" if event.delay >= 1 else ""
     return [f"attempt {event.attempt} ended ({event.decision.reason}): {cause[0]}", f"{what}{when}"]
-
-
-def _step(progress: Progress) -> str:
-    total = progress.total_steps
-    return f"step {progress.step or 0:>{len(str(total or ''))}}/{total}" if total else f"step {progress.step or 0}"
-
-
-def measures(progress: Progress) -> list[str]:
-    """The measured values of a progress, each with its name or unit."""
-    values = [
-        ("loss {}", text.loss, progress.loss),
-        ("lr {}", text.rate, progress.learning_rate),
-        ("grad norm {}", text.loss, progress.grad_norm),
-        ("{}", text.speed, progress.tokens_per_second),
-        ("ETA {}", text.duration, progress.eta_seconds),
-    ]
-    return [words.format(form(value)) for words, form, value in values if value is not None]

@@ -11,20 +11,18 @@ from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
 from finetune_api.contract import Progress
+from finetune_cli import format as text
 from finetune_cli.local import events
-from finetune_cli.local import format as text
 from finetune_cli.local.display import retry_lines, started
 from finetune_cli.local.outcome import Outcome
 from finetune_cli.local.summary import as_text
+from finetune_cli.progress_view import LossCurve, bar, values
 
 _LOG_LINES = 8
-_SPARK_WIDTH = 24
 
 
 class RunView:
@@ -36,7 +34,7 @@ class RunView:
         self._attempt = self._restarts = 0
         self._progress = Progress()
         self._told_at = self._start
-        self._losses: dict[int, float] = {}
+        self._curve = LossCurve()
         self._lines: deque[str] = deque(maxlen=_LOG_LINES)
         self._nodes = 1
 
@@ -48,8 +46,7 @@ class RunView:
             case events.AttemptStarted(attempt):
                 self._attempt, self._progress = attempt, Progress()
             case events.Progressed(progress):
-                if progress.loss not in (None, self._progress.loss):  # The steps between two logged ones repeat the last loss.
-                    self._losses[progress.step or 0] = progress.loss
+                self._curve.add(progress)
                 self._progress, self._told_at = progress, self._clock()
             case events.Logged(node, lines):
                 prefix = f"node {node} | " if self._nodes > 1 else ""
@@ -58,45 +55,12 @@ class RunView:
                 self._restarts = restarts
 
     def __rich__(self) -> RenderableType:
-        parts: list[RenderableType] = [Text(self._heading, style="bold"), self._bar(), self._values(), self._facts()]
+        now, heading = self._progress, Text(self._heading, style="bold")
+        parts: list[RenderableType] = [heading, bar(now, self._clock() - self._told_at), values(now, self._curve), self._facts()]
         if self._lines:
             parts.append(Rule("output", style="dim", align="left"))
             parts += [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in self._lines]
         return Group(*parts)
-
-    def _bar(self) -> RenderableType:
-        now = self._progress
-        row = Table.grid(padding=(0, 2), expand=True)
-        row.add_column(no_wrap=True)
-        if not now.total_steps:
-            row.add_row(Text.assemble((now.phase, "cyan"), f"  {now.message}"))
-            return row
-        step = now.step or 0
-        row.add_column(ratio=1)
-        row.add_column(justify="right", no_wrap=True)
-        eta = f"  ETA {text.duration(now.eta_seconds - (self._clock() - self._told_at))}" if now.eta_seconds is not None else ""
-        counted = f"{step}/{now.total_steps}  {step / now.total_steps:.0%}{eta}"
-        row.add_row(Text(now.phase, style="cyan"), ProgressBar(total=now.total_steps, completed=step), counted)
-        return row
-
-    def _values(self) -> RenderableType:
-        now = self._progress
-        values = [
-            ("loss", text.loss, now.loss),
-            ("eval loss", text.loss, now.eval_loss),
-            ("lr", text.rate, now.learning_rate),
-            ("grad norm", text.loss, now.grad_norm),
-        ]
-        shown = Text()
-        for name, form, value in values:
-            if value is not None:
-                shown.append(f"{name} ", style="dim").append(form(value), style="bold").append("  ")
-                if name == "loss" and len(self._losses) > 2:
-                    curve = [self._losses[step] for step in sorted(self._losses)]
-                    shown.append(text.sparkline(curve, _SPARK_WIDTH), style="green").append("  ")
-        if now.tokens_per_second is not None:
-            shown.append(text.speed(now.tokens_per_second), style="bold")
-        return shown
 
     def _facts(self) -> RenderableType:
         facts = [f"elapsed {text.duration(self._clock() - self._start)}", f"attempt {self._attempt}", f"restarts {self._restarts}"]

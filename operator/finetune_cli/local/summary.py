@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from finetune_api import contract as c
-from finetune_cli.local import format as text
+from finetune_cli import format as text
 from finetune_cli.local.outcome import EXIT_CODES, Outcome
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple, get_args
 
 from finetune_api.status import Condition, ConditionType, FineTuneJobStatus
+from finetune_api.times import rfc3339
 from finetune_operator.core.model import Manifest
 from finetune_operator.core.standing import Standing
 from finetune_operator.core.text import message, word
-from finetune_operator.core.times import rfc3339
 
 
 class Fact(NamedTuple):

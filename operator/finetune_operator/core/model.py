@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from finetune_api.contract import Progress, TerminationMessage
+from finetune_api.pod_trouble import Trouble
 from finetune_api.spec import FineTuneJob, FineTuneJobSpec
 from finetune_api.status import FineTuneJobStatus
 
@@ -80,17 +81,6 @@ class Exit:
     message: TerminationMessage | None = None
     finished_at: float = 0.0
     log_tail: str = ""
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """Why a pod does not start, or why Kubernetes ended it, in words for people.
-
-    `reason`: PodUnschedulable, ImagePullFailed, VolumeNotMounted, ...; NodeLost, Preempted, Evicted, ...
-    """
-
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,7 @@ from pydantic import ValidationError
 
 from finetune_api.contract import TerminationMessage
 from finetune_api.field_errors import data_path, field_problem
-from finetune_api.pod_template import CONTAINER
-from finetune_api.rule_check import rule_problems
-from finetune_api.spec import API_VERSION, KIND, FineTuneJob
-from finetune_api.status import FineTuneJobStatus
-from finetune_operator.core.model import Attempt, Exit, Job, JobKey, Manifest, Pod, StopReason
-from finetune_operator.core.names import (
+from finetune_api.names import (
     ANNOTATION_PREEMPTIONS,
     ANNOTATION_RAN_SECONDS,
     ANNOTATION_RESTARTS,
@@ -25,8 +20,13 @@ from finetune_operator.core.names import (
     NUDGE_TTL_SECONDS,
     attempt_name,
 )
-from finetune_operator.core.policies.trouble import trouble
-from finetune_operator.core.times import unix
+from finetune_api.pod_template import CONTAINER
+from finetune_api.pod_trouble import trouble
+from finetune_api.rule_check import rule_problems
+from finetune_api.spec import API_VERSION, KIND, FineTuneJob
+from finetune_api.status import FineTuneJobStatus
+from finetune_api.times import unix
+from finetune_operator.core.model import Attempt, Exit, Job, JobKey, Manifest, Pod, StopReason
 
 
 def job(raw: Manifest, known: Job | None = None) -> Job:

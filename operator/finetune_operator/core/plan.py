@@ -24,12 +24,12 @@ What holds at every moment, whatever happens to pods, nodes, the operator or the
 
 from __future__ import annotations
 
+from finetune_api.names import attempt_name
 from finetune_api.status import Failure, JobPhase
 from finetune_operator.core.conditions import Fact
 from finetune_operator.core.events import events
 from finetune_operator.core.history import History, before
 from finetune_operator.core.model import Attempt, Config, Create, DeleteSelf, Job, Need, Observed, Plan, Stop
-from finetune_operator.core.names import attempt_name
 from finetune_operator.core.policies import accept, deadline, phase, restart, suspend
 from finetune_operator.core.policies.cleanup import cleanup, may_run, stop_obsolete
 from finetune_operator.core.policies.failure import failure

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from finetune_api.contract import Progress
 from finetune_api.status import FineTuneJobStatus, Nodes, summary
+from finetune_api.times import rfc3339
 from finetune_operator.core import conditions
 from finetune_operator.core.conditions import Fact
 from finetune_operator.core.model import Job, Observed
@@ -13,7 +14,6 @@ from finetune_operator.core.policies.output_in_use import output_folder
 from finetune_operator.core.policies.progress import progress
 from finetune_operator.core.step import Step
 from finetune_operator.core.text import message, word
-from finetune_operator.core.times import rfc3339
 
 
 def report(job: Job, observed: Observed, step: Step, now: float) -> FineTuneJobStatus:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from finetune_api.names import attempt_name, service_name
 from finetune_api.quantity import gpus
 from finetune_api.spec import FineTuneJobSpec
-from finetune_operator.core.names import attempt_name, service_name
 
 
 def processes_per_node(spec: FineTuneJobSpec) -> int:

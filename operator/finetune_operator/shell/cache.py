@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from finetune_api.names import LABEL_ATTEMPT, LABEL_JOB
 from finetune_operator.core.model import JobKey, Manifest
-from finetune_operator.core.names import LABEL_ATTEMPT, LABEL_JOB
 from finetune_operator.shell.kube import Listed, version_of
 from finetune_operator.shell.resources import FINETUNE_JOBS, JOBS, PODS, Resource
 

@@ -15,8 +15,8 @@ import aiohttp
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
+from finetune_api.names import FIELD_MANAGER
 from finetune_operator.core.model import Manifest
-from finetune_operator.core.names import FIELD_MANAGER
 from finetune_operator.shell.metrics import Metrics
 from finetune_operator.shell.resources import EVENTS, Resource, resource_of
 

@@ -24,6 +24,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 
+from finetune_api.names import ANNOTATION_STOPPED, LABEL_JOB, NUDGE_TTL_SECONDS
 from finetune_operator.core import conditions, observe
 from finetune_operator.core.model import (
     Action,
@@ -40,7 +41,6 @@ from finetune_operator.core.model import (
     References,
     Stop,
 )
-from finetune_operator.core.names import ANNOTATION_STOPPED, LABEL_JOB, NUDGE_TTL_SECONDS
 from finetune_operator.core.plan import plan as make_plan
 from finetune_operator.shell.cache import Cache, Family, key_of, uid_of
 from finetune_operator.shell.kube import Conflict, Foreign, Kube, KubeError, Listed, NotFound, Refused

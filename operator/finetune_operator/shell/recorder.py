@@ -7,9 +7,9 @@ import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from finetune_api.names import FIELD_MANAGER
 from finetune_api.spec import API_VERSION, KIND
 from finetune_operator.core.model import Event, Job, Manifest
-from finetune_operator.core.names import FIELD_MANAGER
 from finetune_operator.shell.kube import Kube, KubeError
 
 _log = logging.getLogger(__name__)

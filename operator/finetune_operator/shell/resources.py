@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from finetune_api.names import PLURAL
 from finetune_api.spec import GROUP, VERSION
 from finetune_operator.core.model import Manifest
 
@@ -26,7 +27,7 @@ class Resource:
         return "/" + "/".join(parts)
 
 
-FINETUNE_JOBS = Resource(GROUP, VERSION, "finetunejobs")
+FINETUNE_JOBS = Resource(GROUP, VERSION, PLURAL)
 JOBS = Resource("batch", "v1", "jobs")
 PODS = Resource("", "v1", "pods")
 SERVICES = Resource("", "v1", "services")

@@ -10,8 +10,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from finetune_api.names import LABEL_JOB
 from finetune_operator.core.model import JobKey
-from finetune_operator.core.names import LABEL_JOB
 from finetune_operator.shell.cache import Cache, key_of, uid_of
 from finetune_operator.shell.kube import Kube, KubeError, NotFound, version_of
 from finetune_operator.shell.resources import FINETUNE_JOBS, WATCHED

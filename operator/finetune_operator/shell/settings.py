@@ -8,7 +8,7 @@ from typing import Any
 
 import kopf
 
-from finetune_operator.core.names import LABEL_JOB
+from finetune_api.names import LABEL_JOB
 from finetune_operator.shell.resources import JOBS, PODS
 
 

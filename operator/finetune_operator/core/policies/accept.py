@@ -1,6 +1,7 @@
 """May a job start? Everything it names must be there, and the output folder must be its own.
 
-Keys of Secrets are not looked at: the operator may not read Secrets. The kubelet says so when one is missing (policies/trouble.py).
+Keys of Secrets are not looked at: the operator may not read Secrets. The kubelet says so when one is missing
+(finetune_api/pod_trouble.py).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from finetune_api.spec import RunPolicy
 from finetune_api.status import FineTuneJobStatus
-from finetune_operator.core.times import unix
+from finetune_api.times import unix
 
 
 def seconds_to_keep(status: FineTuneJobStatus, policy: RunPolicy, now: float) -> float | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from finetune_api.names import ANNOTATION_PREEMPTIONS, ANNOTATION_RAN_SECONDS, ANNOTATION_RESTARTS
 from finetune_operator.core.model import Config, Job, Manifest
-from finetune_operator.core.names import ANNOTATION_PREEMPTIONS, ANNOTATION_RAN_SECONDS, ANNOTATION_RESTARTS
 from finetune_operator.core.render.config_map import render_config_map
 from finetune_operator.core.render.job import render_job
 from finetune_operator.core.render.service import render_service

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from finetune_api.contract import JOB_FILE
+from finetune_api.names import config_map_name, labels
 from finetune_api.spec import API_VERSION, KIND, FineTuneJobSpec
 from finetune_api.yaml_writer import to_yaml
 from finetune_operator.core.model import Job, Manifest
-from finetune_operator.core.names import config_map_name, labels
 from finetune_operator.core.render.owner import child_metadata
 from finetune_operator.core.topology import processes_per_node
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from finetune_api import contract as c
+from finetune_api.names import COMPLETION_INDEX
 from finetune_api.part import SecretKey
 from finetune_api.spec import EnvVar, FineTuneJobSpec
 from finetune_operator.core.model import Job, Manifest
-from finetune_operator.core.names import COMPLETION_INDEX
 from finetune_operator.core.render.merge import merge
 from finetune_operator.core.render.volumes import SCRATCH_DIR
 from finetune_operator.core.topology import master_address, processes_per_node

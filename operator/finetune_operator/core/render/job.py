@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from finetune_api.names import attempt_name, labels
 from finetune_operator.core.model import Config, Job, Manifest
-from finetune_operator.core.names import attempt_name, labels
 from finetune_operator.core.render.owner import child_metadata
 from finetune_operator.core.render.pod import render_pod
 

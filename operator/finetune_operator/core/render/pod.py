@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from finetune_api.contract import HTTP_PORT
+from finetune_api.names import LABEL_ATTEMPT, LABEL_JOB_UID, labels, service_name
 from finetune_api.part import Part
 from finetune_api.pod_template import CONTAINER, Resources
 from finetune_operator.core.model import Config, Job, Manifest
-from finetune_operator.core.names import LABEL_ATTEMPT, LABEL_JOB_UID, labels, service_name
 from finetune_operator.core.render.environment import environment
 from finetune_operator.core.render.merge import merge
 from finetune_operator.core.render.security import container_security, pod_security

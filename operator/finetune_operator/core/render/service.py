@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from finetune_api.names import LABEL_JOB, LABEL_JOB_UID, labels, service_name
 from finetune_operator.core.model import Job, Manifest
-from finetune_operator.core.names import LABEL_JOB, LABEL_JOB_UID, labels, service_name
 from finetune_operator.core.render.owner import child_metadata
 
 

@@ -11,10 +11,10 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from finetune_api.contract import CACHE_DIR, JOB_FILE, MOUNT_ROOT, OUTPUT_DIR
+from finetune_api.names import config_map_name
 from finetune_api.pod_rules import OWNED_VOLUMES
 from finetune_api.spec import FineTuneJobSpec
 from finetune_operator.core.model import Manifest
-from finetune_operator.core.names import config_map_name
 from finetune_operator.core.sources import sources
 
 #: Folder in the output volume that all its jobs share; output.path cannot begin with a dot.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from finetune_operator.core.model import Manifest, Trouble
+Manifest = dict[str, Any]
 
 #: Reasons of the condition DisruptionTarget -> our word, and what happened.
 _DISRUPTIONS: Mapping[str, tuple[str, str]] = {
@@ -30,6 +32,17 @@ _VOLATILE = re.compile(
     r"^Back-off pulling image \S+: \w+: |^MountVolume\.\S+ failed for volume |^Unable to attach or mount volumes: "
 )
 _MAX = 600
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a pod does not start, or why Kubernetes ended it, in words for people.
+
+    `reason`: PodUnschedulable, ImagePullFailed, VolumeNotMounted, ...; NodeLost, Preempted, Evicted, ...
+    """
+
+    reason: str
+    message: str
 
 
 def trouble(pod: Manifest, mount_message: str = "") -> Trouble | None:

@@ -1,9 +1,11 @@
-"""Names, labels and annotations of everything that the operator creates: functions of the job and the number of the attempt."""
+"""Names, labels and annotations by which a job and what the operator creates for it are found on a cluster."""
 
 from __future__ import annotations
 
 from finetune_api.spec import GROUP
 
+#: In the paths of the API server.
+PLURAL = "finetunejobs"
 FIELD_MANAGER = "finetune-operator"
 
 #: On Jobs and pods: name and uid of their FineTuneJob, number of the attempt.

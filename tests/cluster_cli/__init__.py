@@ -1,0 +1,1 @@
+"""The commands that talk to a cluster, against a real API server without nodes."""
