@@ -22,7 +22,8 @@ def evaluation_loss(output: Path, base: Path) -> float:
 
         model = PeftModel.from_pretrained(model, str(output))
     model.eval()
-    rows = open_rows(Path(json.loads((output / ".finetune/prepared.json").read_text())["data"])).eval
+    prepared = next((output / ".finetune").glob("prepared*.json"))
+    rows = open_rows(Path(json.loads(prepared.read_text())["data"])).eval
     total, tokens = 0.0, 0
     with torch.no_grad():
         for row in (rows[number] for number in range(len(rows))):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from math import prod
+from typing import NamedTuple
 
 import pytest
 
@@ -13,30 +14,37 @@ from strategies.evaluate import evaluation_loss
 from strategies.presets import FSDP, LOSS_TOLERANCE, NEED_A_GPU, RUN_HERE, ZERO, Bench, forget_the_end
 from trained import weights_sha256
 
-#: Full and LoRA take turns; the whole matrix is in test_matrix.py.
-METHODS = {preset: ("full", "lora")[number % 2] for number, preset in enumerate(RUN_HERE)}
+#: Full and LoRA take turns, but where each has gone wrong in its own way; the whole matrix is in test_matrix.py.
+CASES = [(preset, ("full", "lora")[number % 2]) for number, preset in enumerate(RUN_HERE)] + [("fsdp1", "lora"), ("fsdp2", "full")]
 
 
-@pytest.fixture(scope="module", params=RUN_HERE)
-def trained(request: pytest.FixtureRequest, bench: Bench) -> tuple[str, gang.Ran]:
-    """A preset, and a run under it on two ranks."""
-    preset: str = request.param
-    return preset, bench.run(preset, METHODS[preset], ranks=2)
+class Trained(NamedTuple):
+    """A run on two ranks."""
+
+    preset: str
+    method: str
+    ran: gang.Ran
 
 
-def test_the_loss_is_that_of_one_process(trained: tuple[str, gang.Ran], bench: Bench) -> None:
-    preset, ran = trained
-    bench.same_curve(METHODS[preset], ran)
+@pytest.fixture(scope="module", params=CASES, ids="-".join)
+def trained(request: pytest.FixtureRequest, bench: Bench) -> Trained:
+    """Each case once."""
+    preset, method = request.param
+    return Trained(preset, method, bench.run(preset, method, ranks=2))
 
 
-def test_the_result_loads_and_has_the_loss_of_the_run(trained: tuple[str, gang.Ran], bench: Bench) -> None:
-    _, ran = trained
+def test_the_loss_is_that_of_one_process(trained: Trained, bench: Bench) -> None:
+    bench.same_curve(trained.method, trained.ran)
+
+
+def test_the_result_loads_and_has_the_loss_of_the_run(trained: Trained, bench: Bench) -> None:
+    ran = trained.ran
     assert evaluation_loss(ran.output, bench.model) == pytest.approx(ran.evaluations[-1]["eval_loss"], abs=LOSS_TOLERANCE)
 
 
-def test_each_rank_holds_its_share_of_the_optimizer(trained: tuple[str, gang.Ran]) -> None:
+def test_each_rank_holds_its_share_of_the_optimizer(trained: Trained) -> None:
     """Read from what the ranks have written, not from what a library says of itself."""
-    preset, ran = trained
+    preset, _, ran = trained
     (checkpoint,) = ran.output.glob("checkpoints/step-00000006")
     held = []
     for rank in range(2):
@@ -54,11 +62,11 @@ def _all(checkpoint):
     return [piece for path in sorted(checkpoint.glob("pieces-*.json")) for piece in json.loads(path.read_text())]
 
 
-def test_a_run_that_was_lost_ends_with_the_same_bits(trained: tuple[str, gang.Ran], bench: Bench) -> None:
-    preset, ran = trained
+def test_a_run_that_was_lost_ends_with_the_same_bits(trained: Trained, bench: Bench) -> None:
+    preset, method, ran = trained
     expected = weights_sha256(ran.output)
     forget_the_end(ran.output)
-    again = bench.run(preset, METHODS[preset], ranks=2, output=ran.output)
+    again = bench.run(preset, method, ranks=2, output=ran.output)
     assert again.lines[-1]["attempt"] == 1
     assert weights_sha256(ran.output) == expected
 

@@ -14,7 +14,7 @@ from finetune_trainer.errors import UserError
 from finetune_trainer.strategies.base import not_in_force
 from finetune_trainer.strategies.fsdp import Fsdp
 from finetune_trainer.strategies.whole import buffer_pieces, load_buffers, placed_state
-from finetune_trainer.upstream import accelerate_sharding_strategy
+from finetune_trainer.upstream import accelerate_sharding_strategy, peft_fsdp1_names
 
 
 class _Shard(NamedTuple):
@@ -46,6 +46,11 @@ class Fsdp1(Fsdp):
         super().before_model()
         accelerate_sharding_strategy.ask_for(self._sharding)
 
+    def before_wrapping(self, trainer: Any) -> None:
+        """An adapter is found again when it is saved."""
+        if hasattr(trainer.model, "peft_config"):
+            peft_fsdp1_names.apply()
+
     @property
     def _sharding(self) -> str:
         return str(self._config["reshard_after_forward"]).upper()
@@ -72,7 +77,8 @@ class Fsdp1(Fsdp):
         """This rank's run of each trained parameter."""
         for shard in _shards(trainer.model):
             state = trainer.optimizer.state.get(shard.parameter, {})
-            yield Piece(shard.name, shard.shape, shard.start, {VALUE: shard.values, **state})
+            flat = {key: tensor.reshape(-1) if tensor.dim() else tensor for key, tensor in state.items()}
+            yield Piece(shard.name, shard.shape, shard.start, {VALUE: shard.values, **flat})
         if trainer.args.should_save:
             yield from buffer_pieces(_Plain(trainer.model))
 
@@ -88,7 +94,7 @@ class Fsdp1(Fsdp):
                 shard.values.copy_(found.pop(VALUE))
                 if found:
                     optimizer.state[shard.parameter] = {
-                        key: placed_state(tensor, shard.values, fused[id(shard.parameter)]) for key, tensor in found.items()
+                        key: placed_state(tensor, shard.parameter, fused[id(shard.parameter)]) for key, tensor in found.items()
                     }
             load_buffers(_Plain(trainer.model), saved)
 
