@@ -25,7 +25,8 @@ def plot(
 ) -> None:
     """Draw loss, evaluation loss, learning rate and throughput of one run, or of several over each other."""
     with trainer_extra():
-        from finetune_trainer.results.plot import DEFAULT_METRICS, METRICS, plot_runs
+        from finetune_trainer.results.curves import METRICS
+        from finetune_trainer.results.plot import DEFAULT_METRICS, plot_runs
     from finetune_api.contract import LOG_FILE, PLOT_FILE
     from finetune_trainer.results.log import read_log
 
