@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typer
 
-from finetune_cli import chat, explain, export, init, inspect, plot, run, schema, validate
+from finetune_cli import chat, explain, export, init, inspect, plot, report, run, schema, validate
 
 app = typer.Typer(
     name="finetune",
@@ -27,6 +27,7 @@ app.command("run")(run.run)
 app.command("chat")(chat.chat)
 app.command("export")(export.export)
 app.command("plot")(plot.plot)
+app.command("report")(report.report)
 app.command("explain")(explain.explain)
 app.command("schema")(schema.schema)
 

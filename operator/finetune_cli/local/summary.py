@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from finetune_api import contract as c
 from finetune_cli.local import format as text
 from finetune_cli.local.outcome import EXIT_CODES, Outcome
-
-
-def figures(log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The numbers of a log worth repeating; absent ones are left out.
-
-    Tokens per second is the median over the logged steps, so that a slow first step or an evaluation does not count.
-    """
-    losses = [line["loss"] for line in log if "loss" in line]
-    evals = [line["eval_loss"] for line in log if "eval_loss" in line]
-    speeds = [line["throughput"] for line in log if "throughput" in line]
-    last = log[-1] if log else {}
-    found = {
-        "step": last.get("current_steps"),
-        "totalSteps": last.get("total_steps"),
-        "firstLoss": losses[0] if losses else None,
-        "lastLoss": losses[-1] if losses else None,
-        "evalLoss": evals[-1] if evals else None,
-        "tokensPerSecond": statistics.median(speeds) if speeds else None,
-    }
-    return {name: value for name, value in found.items() if value is not None}
 
 
 def as_json(outcome: Outcome, numbers: Mapping[str, Any], output: Path) -> dict[str, Any]:

@@ -37,7 +37,7 @@ _PLACES = 300
 def smoothed(steps: Sequence[int], values: Sequence[float]) -> tuple[list[float], list[float]]:
     """The course behind noisy values: at 300 places a straight line fitted to the neighbourhood (Gaussian weights).
 
-    Unlike a running average it neither lags behind a falling curve nor bends at the ends.
+    Unlike a running average it neither lags behind a falling curve nor bends at the ends. NaN where nothing is near.
     """
     x, y = np.asarray(steps, float), np.asarray(values, float)
     places = np.linspace(x[0], x[-1], _PLACES)
@@ -45,6 +45,9 @@ def smoothed(steps: Sequence[int], values: Sequence[float]) -> tuple[list[float]
     course = []
     for place in places:
         first, last = np.searchsorted(x, (place - 3 * width, place + 3 * width))
+        if first == last:
+            course.append(math.nan)
+            continue
         near, height = x[first:last] - place, y[first:last]
         weight = np.exp(-0.5 * (near / width) ** 2)
         s0, s1, s2 = weight.sum(), (weight * near).sum(), (weight * near**2).sum()
