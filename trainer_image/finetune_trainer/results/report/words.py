@@ -11,9 +11,9 @@ def clock(at: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Two units at most: 0.4 s, 12 s, 3 min 20 s, 5 h 2 min, 3 d 4 h."""
+    """Two units at most: 0.42 s, 12 s, 3 min 20 s, 5 h 2 min, 3 d 4 h."""
     if seconds < 10:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.2g} s"
     whole = round(seconds)
     for size, word, small, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
         if whole >= size:
