@@ -21,8 +21,8 @@ def output(tmp_path: Path) -> Path:
 def record(output: Path, attempt: int, *phases: Phase) -> AttemptLog:
     log = AttemptLog(output, attempt)
     log.begin()
-    for step, phase in enumerate(phases):
-        log.note(Progress(phase=phase, step=step))
+    for step, name in enumerate(phases):
+        log.note(Progress(phase=name, step=step))
     return log
 
 
@@ -32,7 +32,7 @@ def test_an_attempt_is_read_back(output: Path) -> None:
     log.end(ExitCode.PREEMPTED, "Stopped", "Saved.", 4)
     (attempt,) = read_attempts(output)
     assert attempt.number == 3 and before - 0.001 <= attempt.begun <= attempt.last_seen <= time.time() + 0.001
-    assert [(phase, step) for _, phase, step in attempt.phases] == [
+    assert [(name, step) for _, name, step in attempt.phases] == [
         ("starting", None),
         ("training", 1),
         ("saving", 3),
@@ -77,7 +77,7 @@ def test_a_writer_that_was_replaced_changes_nothing(output: Path) -> None:
     old.end(ExitCode.FENCED, "Fenced", "", None)
     first, second = read_attempts(output)
     assert first.end is not None and first.end.reason == "Killed"
-    assert second.end is None and [phase for _, phase, _ in second.phases] == ["starting", "training"]
+    assert second.end is None and [name for _, name, _ in second.phases] == ["starting", "training"]
 
 
 def test_nothing_is_written_before_the_fence_is_passed(output: Path) -> None:

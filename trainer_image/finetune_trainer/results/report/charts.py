@@ -195,5 +195,5 @@ def _unit(seconds: float) -> tuple[float, str]:
 
 
 def _text(name: str) -> str:
-    """A user's text where plotly.js would take tags for links and line breaks."""
-    return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """A user's text where plotly.js would read tags and formulas."""
+    return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")

@@ -40,6 +40,10 @@
     modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
   };
 
+  // After a tap browsers play a click of a mouse as well; plotly.js would take the two for a double click.
+  const tapOnce = (chart) =>
+    chart.addEventListener("touchend", (event) => event.cancelable && event.target.closest(".draglayer") && event.preventDefault());
+
   let following = false;
   const follow = async (leader, change) => {
     const range = leader.layout.xaxis.range;
@@ -56,6 +60,7 @@
     const paint = () => charts.forEach((chart) => Plotly.relayout(chart, colors()));
     paint();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
+    charts.forEach(tapOnce);
     curves.forEach((chart) => chart.on("plotly_relayout", (change) => follow(chart, change)));
   };
   draw();
