@@ -13,7 +13,7 @@ from finetune_cli.local.outcome import EXIT_CODES, Outcome
 
 def as_json(outcome: Outcome, numbers: Mapping[str, Any], output: Path) -> dict[str, Any]:
     """The summary object of --json."""
-    plot = output / c.PLOT_FILE
+    plot, report = output / c.PLOT_FILE, output / c.REPORT_FILE
     fields = {
         "event": "summary",
         "state": outcome.state,
@@ -26,6 +26,7 @@ def as_json(outcome: Outcome, numbers: Mapping[str, Any], output: Path) -> dict[
         "restarts": outcome.restarts,
         "savedStep": outcome.saved_step,
         "plot": str(plot) if plot.exists() else None,
+        "report": str(report) if report.exists() else None,
         "logs": str(outcome.logs) if outcome.logs else None,
     }
     return {name: value for name, value in fields.items() if value is not None} | dict(numbers)
@@ -66,6 +67,6 @@ def _measured(numbers: Mapping[str, Any]) -> list[str]:
 
 
 def _places(output: Path) -> list[str]:
-    places = [("result", output), ("plot", output / c.PLOT_FILE), ("log", output / c.LOG_FILE)]
+    places = [("result", output), ("report", output / c.REPORT_FILE), ("plot", output / c.PLOT_FILE), ("log", output / c.LOG_FILE)]
     shown = [f"  {name:<10} {text.place(path)}" for name, path in places if path.exists()]
     return [*shown, f"  try it     finetune chat {text.place(output)}"]
