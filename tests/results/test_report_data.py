@@ -11,11 +11,11 @@ import pytest
 
 from finetune_trainer.results.attempts import read_attempts
 from finetune_trainer.results.curves import smoothed
-from finetune_trainer.results.report import charts
-from finetune_trainer.results.report.charts import curve_charts, longest, thinned, timeline_chart
+from finetune_trainer.results.report.curve_charts import MAX_POINTS, curve_charts, curve_keys, thinned
 from finetune_trainer.results.report.differences import ABSENT, Difference, differences
 from finetune_trainer.results.report.run import NothingLogged, read_run
 from finetune_trainer.results.report.timeline import Span, spans, state
+from finetune_trainer.results.report.timeline_chart import MAX_SPANS, legible, timeline_chart
 from finetune_trainer.results.report.words import clock, duration
 from results.runs import ATTEMPTS, BEGAN, begun, ended, lines, phase, write_run
 
@@ -100,10 +100,10 @@ def test_a_curve_has_every_line_of_the_log() -> None:
     log = lines(50, restarted_at=30)
     figures = curve_charts({"a": log})
     assert list(figures) == ["loss", "learning-rate", "throughput", "grad-norm"]
-    logged, course, evaluated, restart = figures["loss"]["data"]
+    logged, course, evaluated = figures["loss"]["data"]
     assert logged["x"] == list(range(1, 51)) and logged["y"] == [line["loss"] for line in log if "loss" in line]
-    assert course["hoverinfo"] == "skip" and course["legendgroup"] == logged["legendgroup"]
-    assert (evaluated["x"], restart["name"]) == ([20, 40], "restart")
+    assert course["hoverinfo"] == "skip"
+    assert evaluated["x"] == [20, 40]
     assert [shape["x0"] for shape in figures["loss"]["layout"]["shapes"]] == [30]
 
 
@@ -139,14 +139,37 @@ def test_of_many_points_the_extremes_are_kept() -> None:
     values[54_321] = 9.0
     values[66_666] = -9.0
     steps, kept = thinned(range(100_000), values)
-    assert len(steps) <= charts.MAX_POINTS + 2 and steps == sorted(set(steps))
+    assert len(steps) <= MAX_POINTS + 2 and steps == sorted(set(steps))
     assert dict(zip(steps, kept, strict=True)).items() >= {54_321: 9.0, 66_666: -9.0, 0: values[0], 99_999: values[-1]}.items()
 
 
-def test_of_many_spans_the_longest_are_kept() -> None:
-    found = [Span("saving", at, at + (0.5 if at % 2 else 0.1), 0, "saving") for at in range(2 * charts.MAX_SPANS)]
-    kept = longest(found)
-    assert len(kept) == charts.MAX_SPANS and all(span.start % 2 for span in kept) and kept == sorted(kept, key=lambda s: s.start)
+def test_the_legend_names_only_what_is_there() -> None:
+    evaluated, plain = lines(50, restarted_at=30), lines(5)
+    assert [key.label for key in curve_keys({"a": evaluated})] == ["training", "evaluation", "restart"]
+    assert [key.label for key in curve_keys({"a": evaluated, "b": plain})] == ["a", "b", "evaluation", "restart"]
+    assert [key.label for key in curve_keys({"b": plain})] == ["training"]
+
+
+def test_among_many_spans_saves_too_short_to_be_seen_are_part_of_the_training() -> None:
+    def saves(seconds: float) -> list[Span]:
+        found = [Span("getting ready", 0, 10, 0, "loading")]
+        for _ in range(MAX_SPANS):
+            start = found[-1].end
+            found += [
+                Span("training", start, start + 10, 0, "training"),
+                Span("saving", start + 10, start + 10 + seconds, 0, "saving"),
+            ]
+        return [*found, Span("restarting", found[-1].end, found[-1].end + 1, 0, "restarting")]
+
+    ready, training, restart = legible(saves(0.5))
+    assert (ready.kind, training.kind, training.start, training.end, restart.kind) == (
+        "getting ready",
+        "training",
+        10,
+        10 + MAX_SPANS * 10.5,
+        "restarting",
+    )
+    assert legible(saves(5)) == saves(5) and legible(saves(0.5)[:20]) == saves(0.5)[:20]
 
 
 def test_the_figures_are_what_plotly_knows(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_what_a_user_wrote_stays_text(tmp_path: Path, opened: Opened) -> None:
         summary.click()
     assert page.evaluate("window.hacked") is None
     assert page.locator("img, body a").count() == 0
-    for place in ("thead", "tbody", "pre", "summary", "#loss .legendtext", "#timeline .ytick text"):
+    for place in ("thead", "tbody", "pre", "summary", "figcaption", "#timeline .annotation-text"):
         texts = page.locator(place).all_text_contents()
         assert place in ("thead", "tbody") or any("<script>window.hacked = 1</script><img" in text for text in texts), place
     assert page.locator("td.text", has_text="<script>window.hacked").count() == 2

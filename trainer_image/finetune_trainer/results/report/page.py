@@ -19,10 +19,11 @@ from plotly.offline import get_plotlyjs
 from finetune_api.yaml_writer import to_yaml
 from finetune_trainer.results.curves import METRICS
 from finetune_trainer.results.key_figures import key_figures
-from finetune_trainer.results.report.charts import COLORS, curve_charts, timeline_chart
+from finetune_trainer.results.report.curve_charts import COLORS, curve_charts, curve_keys
 from finetune_trainer.results.report.differences import differences
 from finetune_trainer.results.report.run import Run
 from finetune_trainer.results.report.timeline import spans, state
+from finetune_trainer.results.report.timeline_chart import timeline_chart, timeline_keys
 from finetune_trainer.results.report.words import clock, duration
 
 _PACKAGE, _ASSETS = "finetune_trainer.results.report", "assets"
@@ -53,7 +54,8 @@ def page(runs: Sequence[Run], now: float) -> str:
         runs: at least one, with different names.
         now: Unix time.
     """
-    curves = curve_charts({run.name: run.log for run in runs})
+    logs = {run.name: run.log for run in runs}
+    curves = curve_charts(logs)
     timeline = timeline_chart({run.name: spans(run.attempts, _last_logged(run)) for run in runs})
     scripts = [get_plotlyjs(), _asset("report.js")]
     readable = [run for run in runs if run.manifest]
@@ -71,7 +73,8 @@ def page(runs: Sequence[Run], now: float) -> str:
         compared=[run.name for run in readable],
         differences=differences([run.manifest for run in readable]),
         timeline=_TIMELINE if timeline else "",
-        kinds=[(trace["name"], trace["marker"]["color"]) for trace in timeline["data"]] if timeline else [],
+        curve_keys=curve_keys(logs),
+        timeline_keys=timeline_keys(timeline) if timeline else [],
         written=clock(now),
     )
 

@@ -1,4 +1,4 @@
-"""Times in the words of a report."""
+"""Times and names in the words of a report."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def duration(seconds: float) -> str:
             rest = whole % size // small
             return f"{whole // size} {word}" + (f" {rest} {smaller}" if rest else "")
     return f"{whole} s"
+
+
+def plotly_text(name: str) -> str:
+    """A user's text where plotly.js would read tags and formulas."""
+    return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")

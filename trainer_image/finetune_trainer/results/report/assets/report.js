@@ -27,7 +27,7 @@
     // A finger scrolls the page; the buttons above a figure give it back its zoom.
     dragmode: touch ? false : "zoom",
     margin: { l: 54, r: 14, t: 30, b: 44 },
-    legend: { orientation: "h", x: 0, y: -0.16, yanchor: "top" },
+    showlegend: false,
     ...own,
     font: { family: "system-ui, sans-serif", size: 12 },
     modebar: { orientation: "h", bgcolor: "rgba(0,0,0,0)" },
