@@ -80,6 +80,13 @@ def test_a_writer_that_was_replaced_changes_nothing(output: Path) -> None:
     assert second.end is None and [name for _, name, _ in second.phases] == ["starting", "training"]
 
 
+def test_a_pod_that_was_replaced_in_its_attempt_does_not_end_it(output: Path) -> None:
+    old = record(output, 0, "training")
+    record(output, 0, "training")
+    old.end(ExitCode.FENCED, "Fenced", "", None)
+    assert read_attempts(output)[-1].end is None
+
+
 def test_nothing_is_written_before_the_fence_is_passed(output: Path) -> None:
     log = AttemptLog(output, 0)
     log.note(Progress(phase="training"))
