@@ -66,7 +66,7 @@ def main() -> None:
     print("\nAfter training:", flush=True)
     run(FINETUNE, "chat", OUTPUT, *ask)
 
-    print(f"\nThe result is in {OUTPUT}, the course of the loss in {OUTPUT / 'training_loss.png'}.")
+    print(f"\nThe result is in {OUTPUT}, all about the training in {OUTPUT / 'report.html'}.")
     print(f"Talk to it: {os.path.relpath(FINETUNE, ROOT)} chat {OUTPUT}")
     print(json.dumps(summary(seconds)))
 

@@ -63,6 +63,7 @@ HTTP_PORT = 8080
 # --- names in the output folder --------------------------------------------------------------------------------------------------
 LOG_FILE = "trainer_log.jsonl"
 PLOT_FILE = "training_loss.png"
+REPORT_FILE = "report.html"
 RESOLVED_JOB_FILE = "finetunejob.yaml"
 MODEL_CARD_FILE = "README.md"
 CHECKPOINTS_DIR = "checkpoints"
@@ -72,6 +73,8 @@ TENSORBOARD_DIR = "tensorboard"
 STATE_DIR = ".finetune"
 #: In STATE_DIR: written last, when everything else of the result is there.
 DONE_MARKER = "done.json"
+#: In STATE_DIR: when node 0 was doing what, in every attempt.
+ATTEMPTS_FILE = "attempts.jsonl"
 
 
 class ExitCode(IntEnum):

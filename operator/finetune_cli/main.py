@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typer
 
-from finetune_cli import chat, explain, export, init, inspect, plot, run, schema, validate
+from finetune_cli import chat, explain, export, init, inspect, plot, report, run, schema, validate
 from finetune_cli.cluster import debug, describe, list_jobs, logs, pull, status, submit, suspend
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("run")(run.run)
 app.command("chat")(chat.chat)
 app.command("export")(export.export)
 app.command("plot")(plot.plot)
+app.command("report")(report.report)
 app.command("submit")(submit.submit)
 app.command("list")(list_jobs.list_jobs)
 app.command("status")(status.status)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 
 from finetune_cli.cluster.options import Context, Namespace, job_of, not_here, on_cluster
 from finetune_cli.extras import trainer_extra
+from finetune_cli.run_names import run_names
 
 _SEVERAL = Path("runs.png")
 
@@ -37,7 +37,8 @@ def plot(
     Exit codes: 0 drawn, 1 nothing was logged yet or the picture cannot be written, 2 wrong options or a log could not be fetched.
     """
     with trainer_extra():
-        from finetune_trainer.results.plot import DEFAULT_METRICS, METRICS, plot_runs
+        from finetune_trainer.results.curves import METRICS
+        from finetune_trainer.results.plot import DEFAULT_METRICS, plot_runs
     from finetune_api.contract import LOG_FILE, PLOT_FILE
     from finetune_trainer.results.log import read_log
 
@@ -73,13 +74,3 @@ def _folder(output: Path, scratch: Path, namespace: str | None, context: str | N
     from finetune_api.contract import LOG_FILE
 
     return output.parent if output.name == LOG_FILE else output
-
-
-def run_names(folders: Sequence[Path]) -> list[str]:
-    """A name for each run: as many of the last parts of its path as tell all of them apart. A folder given twice is numbered."""
-    parts = [folder.absolute().parts for folder in folders]
-    for depth in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(part[-depth:]) for part in parts]
-        if len(set(names)) == len(set(parts)):
-            break
-    return [name if names.count(name) == 1 else f"{name} ({names[: index + 1].count(name)})" for index, name in enumerate(names)]

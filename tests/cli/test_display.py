@@ -18,7 +18,8 @@ from finetune_cli.local.environment import Layout
 from finetune_cli.local.live import RunView
 from finetune_cli.local.nodes import LogTail
 from finetune_cli.local.outcome import Outcome
-from finetune_cli.local.summary import as_json, as_text, figures
+from finetune_cli.local.summary import as_json, as_text
+from finetune_trainer.results.key_figures import key_figures
 
 TRAINING = Progress(
     phase="training", step=10, total_steps=200, loss=2.25, learning_rate=2e-4, tokens_per_second=8120, eta_seconds=190
@@ -80,7 +81,7 @@ def test_each_event_is_one_json_object_and_output_is_left_out() -> None:
     display = JsonDisplay(lines.append)
     for _, event in STORY:
         display.show(event)
-    display.finish(Outcome("done", seconds=3.14159, attempts=1), figures(LOG), Path("/out"))
+    display.finish(Outcome("done", seconds=3.14159, attempts=1), key_figures(LOG), Path("/out"))
     told = [json.loads(line) for line in lines]
     assert len(told) == len(STORY)  # One event is output, and the summary comes on top.
     assert told[8] == {
@@ -134,7 +135,7 @@ def test_the_view_of_a_terminal(width: int) -> None:
 
 
 def test_last_words() -> None:
-    output, numbers = Path("/nowhere/out"), figures(LOG)
+    output, numbers = Path("/nowhere/out"), key_figures(LOG)
     done = as_text(Outcome("done", seconds=200), numbers, output)
     assert done.startswith("\nDone in 3m20s, 20 steps, loss 2.5000 -> 1.5000, eval loss 1.7500, 800 tokens/s\n")
     assert done.endswith("finetune chat /nowhere/out")

@@ -10,7 +10,8 @@ import typer
 from typer.testing import CliRunner
 
 from finetune_api.contract import LOG_FILE, PLOT_FILE
-from finetune_cli.plot import plot, run_names
+from finetune_cli.plot import plot
+from finetune_cli.run_names import run_names
 
 app = typer.Typer()
 app.command()(plot)

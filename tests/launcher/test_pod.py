@@ -77,4 +77,4 @@ def test_it_trains_with_a_read_only_file_system(tmp_path: Path, tiny_llama: Path
     said = json.loads((tmp_path / "tmp/termination").read_text())
     assert (said["reason"], said["progress"]["phase"], said["progress"]["lastCheckpointStep"]) == ("Completed", "done", 2)
     written = {path.name for path in (tmp_path / "output").iterdir()}
-    assert {"adapter_model.safetensors", "training_loss.png", "README.md", "tensorboard"} <= written
+    assert {"adapter_model.safetensors", "training_loss.png", "report.html", "README.md", "tensorboard"} <= written

@@ -14,6 +14,7 @@ from nodes import gone, wait_for
 from finetune_api.contract import ExitCode
 from finetune_api.load import load_job
 from finetune_trainer.launcher.cgroup import available_cpus
+from finetune_trainer.results.attempts import read_attempts
 
 
 def get(port, path):
@@ -36,6 +37,32 @@ def test_two_ranks_finish(nodes):
     assert (said["exitCode"], said["reason"], said["progress"]["phase"], said["progress"]["step"]) == (0, "Completed", "done", 1)
     assert (said["progress"]["totalSteps"], said["progress"]["loss"]) == (100, 1.0)
     assert load_job(group.output / "finetunejob.yaml").metadata.name == "t"
+
+
+def trains(output, attempt):
+    return any(each.number == attempt and each.phases[-1][1] == "training" for each in read_attempts(output))
+
+
+def test_attempts_are_recorded_and_a_report_that_cannot_be_written_fails_no_job(nodes):
+    group = nodes()
+    killed = group.start("run_until_stopped", FINETUNE_PARENT_PID="")
+    wait_for(lambda: trains(group.output, 0))
+    killed.process.kill()
+    assert killed.ended() == -signal.SIGKILL
+    wait_for(lambda: all(map(gone, group.rank_pids(2))))
+    stopped = group.start("run_until_stopped", FINETUNE_ATTEMPT="1")
+    wait_for(lambda: trains(group.output, 1))
+    stopped.process.terminate()
+    assert stopped.ended() == ExitCode.PREEMPTED and "report" not in stopped.log
+    last = group.start("succeed", FINETUNE_ATTEMPT="2")
+    assert last.ended() == ExitCode.OK
+    assert "warning: no report.html (NothingLogged" in last.log, "these ranks keep no log"
+    attempts = read_attempts(group.output)
+    ends = [(each.number, each.end.reason, each.end.exit_code) for each in attempts if each.end]
+    assert ends == [(0, "Killed", None), (1, "Stopped", 77), (2, "Completed", 0)]
+    assert f"at step {attempts[1].end.step}," in attempts[1].end.message
+    times = [moment for each in attempts for moment in (each.begun, *(at for at, _, _ in each.phases), each.last_seen)]
+    assert times == sorted(times)
 
 
 def test_two_nodes_finish(nodes):

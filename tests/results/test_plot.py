@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from finetune_api.contract import LOG_FILE, PLOT_FILE
+from finetune_trainer.results.curves import METRICS, restarts, smoothed
 from finetune_trainer.results.log import read_log
-from finetune_trainer.results.plot import DEFAULT_METRICS, METRICS, draw, plot_runs, restarts, smoothed, write_plot
+from finetune_trainer.results.plot import DEFAULT_METRICS, draw, plot_runs, write_plot
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

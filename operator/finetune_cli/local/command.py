@@ -30,9 +30,9 @@ from finetune_cli.local.outcome import EXIT_CODES, Outcome
 from finetune_cli.local.resolve import resolve
 from finetune_cli.local.runner import LAUNCHER, LocalRun, run_attempts
 from finetune_cli.local.stop import stop_on_signals
-from finetune_cli.local.summary import figures
 from finetune_trainer.errors import UserError
 from finetune_trainer.results.earlier_run import Refused, inspect, judge
+from finetune_trainer.results.key_figures import key_figures
 from finetune_trainer.results.log import read_log
 from finetune_trainer.results.resolved_job import write_resolved_job
 
@@ -87,7 +87,7 @@ def run_job(options: Options, command: Sequence[str] = LAUNCHER) -> int:
     if outcome.state == "refused" and not options.json:
         typer.echo(outcome.message, err=True)
     else:
-        numbers = {} if outcome.state == "refused" else figures(read_log(output))
+        numbers = {} if outcome.state == "refused" else key_figures(read_log(output))
         display.finish(outcome, numbers, output)
     return EXIT_CODES[outcome.state]
 

@@ -18,7 +18,7 @@ LOGS_DIR = "logs"
 #: Names at the top of an output folder that a run writes. Whatever else lies there is never deleted.
 WRITTEN_BY_A_RUN = (
     c.STATE_DIR, c.CHECKPOINTS_DIR, c.MERGED_DIR, LOGS_DIR, c.TENSORBOARD_DIR,
-    c.LOG_FILE, c.PLOT_FILE, c.RESOLVED_JOB_FILE, c.MODEL_CARD_FILE,
+    c.LOG_FILE, c.PLOT_FILE, c.REPORT_FILE, c.RESOLVED_JOB_FILE, c.MODEL_CARD_FILE,
     "*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "adapter_config.json",
     "tokenizer*.json", "tokenizer.model",
     "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "chat_template.jinja",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +11,9 @@ from finetune_cli import format as text
 from finetune_cli.local.outcome import EXIT_CODES, Outcome
 
 
-def figures(log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The numbers of a log worth repeating; absent ones are left out.
-
-    Tokens per second is the median over the logged steps, so that a slow first step or an evaluation does not count.
-    """
-    losses = [line["loss"] for line in log if "loss" in line]
-    evals = [line["eval_loss"] for line in log if "eval_loss" in line]
-    speeds = [line["throughput"] for line in log if "throughput" in line]
-    last = log[-1] if log else {}
-    found = {
-        "step": last.get("current_steps"),
-        "totalSteps": last.get("total_steps"),
-        "firstLoss": losses[0] if losses else None,
-        "lastLoss": losses[-1] if losses else None,
-        "evalLoss": evals[-1] if evals else None,
-        "tokensPerSecond": statistics.median(speeds) if speeds else None,
-    }
-    return {name: value for name, value in found.items() if value is not None}
-
-
 def as_json(outcome: Outcome, numbers: Mapping[str, Any], output: Path) -> dict[str, Any]:
     """The summary object of --json."""
-    plot = output / c.PLOT_FILE
+    plot, report = output / c.PLOT_FILE, output / c.REPORT_FILE
     fields = {
         "event": "summary",
         "state": outcome.state,
@@ -47,6 +26,7 @@ def as_json(outcome: Outcome, numbers: Mapping[str, Any], output: Path) -> dict[
         "restarts": outcome.restarts,
         "savedStep": outcome.saved_step,
         "plot": str(plot) if plot.exists() else None,
+        "report": str(report) if report.exists() else None,
         "logs": str(outcome.logs) if outcome.logs else None,
     }
     return {name: value for name, value in fields.items() if value is not None} | dict(numbers)
@@ -87,6 +67,6 @@ def _measured(numbers: Mapping[str, Any]) -> list[str]:
 
 
 def _places(output: Path) -> list[str]:
-    places = [("result", output), ("plot", output / c.PLOT_FILE), ("log", output / c.LOG_FILE)]
+    places = [("result", output), ("report", output / c.REPORT_FILE), ("plot", output / c.PLOT_FILE), ("log", output / c.LOG_FILE)]
     shown = [f"  {name:<10} {text.place(path)}" for name, path in places if path.exists()]
     return [*shown, f"  try it     finetune chat {text.place(output)}"]

@@ -10,14 +10,24 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from cluster import debian_packages
 from cluster.command import succeeds
 from cluster.lacks import Lacking
-from cluster.prepared import kernel, network, packages
+from cluster.prepared import kernel, network
 from cluster.prepared.place import place
 
 _FILES = Path(__file__).parent / "files"
 #: Made by the engine or by files/engine, empty, where they are missing.
 _FOLDERS = ("/run/docker", "/run/containerd", "/run/runc", "/lib/modules")
+#: Programs of the engine and of the images that it is given, and Debian's packages that have them.
+_PACKAGES = {
+    "dockerd": "docker.io",
+    "tini": "tini",
+    "debootstrap": "debootstrap",
+    "nft": "nftables",
+    "iptables": "iptables",
+    "ip": "iproute2",
+}
 _CAP_SYS_RESOURCE = 24
 _START_SECONDS = 30
 _STOP_SECONDS = 20
@@ -54,7 +64,7 @@ def up(state: Path, data: Path, log: Callable[[str], object]) -> None:
     if os.geteuid() != 0:
         raise Lacking("No Docker engine answers (`docker info`), and only root can prepare one")
     log("No Docker engine answers (`docker info`): starting one in namespaces of its own")
-    packages.install(log)
+    debian_packages.install(_PACKAGES, log)
     down(state)
     state.mkdir(parents=True, exist_ok=True)
     before = {"settings": kernel.read_settings(), "missing": [folder for folder in _FOLDERS if not Path(folder).exists()]}

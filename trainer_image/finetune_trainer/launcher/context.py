@@ -11,6 +11,7 @@ from finetune_api.spec import FineTuneJob
 from finetune_trainer.launcher import peers, progress
 from finetune_trainer.launcher.process import Watched
 from finetune_trainer.launcher.stop import Stop
+from finetune_trainer.results.attempts import AttemptLog
 from finetune_trainer.settings import NodeSettings
 
 TICK_SECONDS = 0.05
@@ -23,6 +24,7 @@ class Context:
 
     Attributes:
         scratch: folder of this node for heartbeats, failure records and stack dumps.
+        record: of the phases of this attempt, kept by node 0.
         leader: the process whose heartbeat is shown: prepare, later the first rank.
         peer: the failure of another node, once seen.
     """
@@ -31,6 +33,7 @@ class Context:
     job: FineTuneJob
     scratch: Path
     stop: Stop
+    record: AttemptLog
     own: Progress
     leader: Watched | None = None
     peer: peers.PeerFailure | None = None
@@ -60,11 +63,13 @@ class Context:
         return self.progress().model_copy(update={"message": "", "eta_seconds": None, **ended})
 
     def tick(self) -> None:
-        """Call in every turn of every wait: looks for failed peers now and then, and sleeps a moment."""
+        """Call in every turn of every wait: looks for failed peers now and then, notes a new phase, and sleeps a moment."""
         now = self.ticked_at = time.monotonic()
         if self.settings.nnodes > 1 and now - self._looked_at > PEER_LOOK_SECONDS:
             self._looked_at = now
             self.peer = self.peer or peers.first_failure(self.settings)
             if self.peer and self.peer.is_stop:
                 self.stop.request()
+        if self.record.begun:
+            self.record.note(self.progress())
         time.sleep(TICK_SECONDS)

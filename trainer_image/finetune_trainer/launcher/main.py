@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from finetune_api.contract import ENV_TERMINATION_LOG, TERMINATION_LOG, ExitCode, TerminationMessage
+from finetune_api.contract import ENV_TERMINATION_LOG, REPORT_FILE, TERMINATION_LOG, ExitCode, TerminationMessage
 from finetune_api.load import SpecErrors, load_job
 from finetune_api.spec import FineTuneJob
 from finetune_trainer import failure, fence, lifeline
@@ -21,6 +21,7 @@ from finetune_trainer.launcher.say import say
 from finetune_trainer.launcher.stop import Stop
 from finetune_trainer.launcher.verdict import End, Verdict, judge, preempted
 from finetune_trainer.rank.task import RankTask
+from finetune_trainer.results.attempts import AttemptLog
 from finetune_trainer.results.resolved_job import write_resolved_job
 from finetune_trainer.settings import NodeSettings
 
@@ -55,16 +56,24 @@ def launch(env: Mapping[str, str], stop: Stop, program: Program = Program()) -> 
         termination.write(Path(env.get(ENV_TERMINATION_LOG, TERMINATION_LOG)), message)
         return ExitCode.USER_ERROR
     scratch = Path(tempfile.mkdtemp(prefix="finetune-"))
+    record = AttemptLog(settings.output_dir, settings.attempt)
     try:
-        verdict = _attempt(settings, env, stop, scratch, program)
+        verdict = _attempt(settings, env, stop, scratch, program, record)
     except BaseException as exc:
         verdict = judge([End(f"the launcher of node {settings.node_rank}", None, None, failure.describe(exc, phase="starting"))])
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return _leave(settings, verdict)
+    code = _leave(settings, verdict)
+    step = verdict.progress.step if verdict.progress else verdict.step
+    record.end(verdict.exit_code, verdict.reason, verdict.message, step)
+    if record.begun and code is ExitCode.OK:
+        _report(settings.output_dir)
+    return code
 
 
-def _attempt(settings: NodeSettings, env: Mapping[str, str], stop: Stop, scratch: Path, program: Program) -> Verdict:
+def _attempt(
+    settings: NodeSettings, env: Mapping[str, str], stop: Stop, scratch: Path, program: Program, record: AttemptLog
+) -> Verdict:
     """The story of one attempt; each step either goes well or ends it with a verdict."""
     say(f"node {settings.node_rank} of {settings.nnodes}, attempt {settings.attempt}: {settings.job_file} -> {settings.output_dir}")
     if settings.parent_pid:
@@ -82,8 +91,9 @@ def _attempt(settings: NodeSettings, env: Mapping[str, str], stop: Stop, scratch
     checks.check_master_port(settings)
     if settings.node_rank == 0:
         write_resolved_job(job, settings.output_dir)
+        record.begin()
 
-    context = Context(settings, job, scratch, stop, progress.starting(settings.attempt))
+    context = Context(settings, job, scratch, stop, record, progress.starting(settings.attempt))
     server = ProgressServer(
         "127.0.0.1" if settings.parent_pid else "", settings.http_port, context.progress, lambda: context.ticked_at
     )
@@ -137,3 +147,13 @@ def _leave(settings: NodeSettings, verdict: Verdict) -> ExitCode:
     )
     termination.write(settings.termination_log, message)
     return verdict.exit_code
+
+
+def _report(output: Path) -> None:
+    """For people to look at. The job is done, and stays so whatever becomes of this."""
+    try:
+        from finetune_trainer.results.report.write import write_report
+
+        write_report({output.name: output}, output / REPORT_FILE)
+    except Exception as error:
+        say(f"warning: no {REPORT_FILE} ({type(error).__name__}: {error}); `finetune report {output}` tries again")

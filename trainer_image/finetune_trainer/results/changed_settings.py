@@ -29,9 +29,11 @@ FREE_TO_CHANGE: Mapping[str, str] = {
 
 def changed_settings(old: FineTuneJob, new: FineTuneJob) -> list[str]:
     """Settings that decide the result and differ, as lines `path: old -> new`. Both jobs are resolved."""
-    before, after = (_flat(job.to_manifest()["spec"], "spec") for job in (old, new))
-    for flat, job in ((before, old), (after, new)):
-        flat["world size (nodes x processesPerNode)"] = job.spec.distributed.nodes * (job.spec.distributed.processes_per_node or 1)
+    before, after = (flat(job.to_manifest()["spec"], "spec") for job in (old, new))
+    for settings, job in ((before, old), (after, new)):
+        settings["world size (nodes x processesPerNode)"] = job.spec.distributed.nodes * (
+            job.spec.distributed.processes_per_node or 1
+        )
     paths = [path for path in before | after if not _free(path) and before.get(path) != after.get(path)]
     return [f"{path}: {before.get(path, 'not set')} -> {after.get(path, 'not set')}" for path in paths]
 
@@ -40,12 +42,12 @@ def _free(path: str) -> bool:
     return any(path == free or path.startswith((f"{free}.", f"{free}[")) for free in FREE_TO_CHANGE)
 
 
-def _flat(value: Any, path: str) -> dict[str, Any]:
-    """Nested data as {path of a leaf: leaf}."""
+def flat(value: Any, path: str) -> dict[str, Any]:
+    """Nested data as {path of a leaf: leaf}; `path` is that of the whole."""
     if isinstance(value, dict) and value:
         items = [(f"{path}.{key}", item) for key, item in value.items()]
     elif isinstance(value, list) and value:
         items = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
     else:
         return {path: value}
-    return {key: leaf for name, item in items for key, leaf in _flat(item, name).items()}
+    return {key: leaf for name, item in items for key, leaf in flat(item, name).items()}

@@ -10,6 +10,7 @@ from finetune_api.contract import MERGED_DIR, PLOT_FILE
 from finetune_api.spec import FineTuneJob
 from finetune_api.yaml_writer import to_yaml
 from finetune_trainer.prepared import Prepared
+from finetune_trainer.results.resolved_job import public_manifest
 
 Table = Sequence[tuple[str, str]]
 
@@ -33,7 +34,7 @@ def model_card(job: FineTuneJob, prepared: Prepared, log: Sequence[Mapping[str, 
         _section("Data", _data(job, prepared)),
         _section("Settings", _table(("Setting", "Value"), _settings(job))),
         _section("Versions", versions),
-        f"<details><summary>finetunejob.yaml</summary>\n\n```yaml\n{_public_yaml(job)}```\n\n</details>",
+        f"<details><summary>finetunejob.yaml</summary>\n\n```yaml\n{to_yaml(public_manifest(job))}```\n\n</details>",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -131,14 +132,6 @@ def _loading(job: FineTuneJob, prepared: Prepared) -> str:
     if _lora(job) and job.spec.output.merge_adapter:
         lines += ["", f"# The adapter merged into its base model is in {MERGED_DIR}/ and needs no peft."]
     return "\n".join(lines)
-
-
-def _public_yaml(job: FineTuneJob) -> str:
-    """The resolved job without what may be secret: the values of environment variables."""
-    manifest = job.to_manifest()
-    for variable in manifest["spec"]["trainer"]["env"]:
-        variable["value"] = "(not shown)"
-    return to_yaml(manifest)
 
 
 def _section(title: str, body: str) -> str:
