@@ -14,6 +14,7 @@ import sys
 
 from finetune_trainer.lifeline import die_with_parent
 from finetune_trainer.upstream.eager_imports import hide
+from finetune_trainer.upstream.unwrapping_imports import without_deepspeed
 
 #: JSON: {"hide": [package, ...], "modules": [module, ...]}, set by warm.py for the forkserver, by cold_start.py for cold ranks.
 ENV_PLAN = "FINETUNE_PRELOAD"
@@ -25,6 +26,8 @@ def _preload() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # A terminal's Ctrl-C is the launcher's to handle.
     if plan["hide"]:
         hide(plan["hide"])
+    if "deepspeed" in plan["hide"]:
+        without_deepspeed()
     for module in plan["modules"]:
         try:
             importlib.import_module(module)

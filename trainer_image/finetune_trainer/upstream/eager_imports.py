@@ -2,8 +2,7 @@
 
 Seen in transformers 5.23: `import transformers.trainer` runs `import datasets` (with pandas and pyarrow) and `from peft import
 PeftModel`: 93 MB and 0.8 s for each rank that needs neither. `AutoTokenizer` imports torch with its compiler: 2.4 s of prepare's
-3.5. accelerate 1.15 imports DeepSpeed (2 s) whenever it unwraps a model, to see whether it is DeepSpeed's. So the `is_X_available`
-questions are answered with no before anything asks them.
+3.5. So the `is_X_available` questions are answered with no before anything asks them.
 """
 
 from __future__ import annotations
@@ -23,13 +22,6 @@ def hide(packages: Iterable[str]) -> None:
     import transformers.utils
     import transformers.utils.import_utils
 
-    def no(*_: object, **__: object) -> bool:
-        return False
-
     for package in packages:
         for module in (transformers.utils, transformers.utils.import_utils):
-            setattr(module, f"is_{package}_available", no)
-    if "deepspeed" in packages:
-        import accelerate.utils.other
-
-        accelerate.utils.other.is_deepspeed_available = no
+            setattr(module, f"is_{package}_available", lambda *_args, **_kwargs: False)
