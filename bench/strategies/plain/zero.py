@@ -29,6 +29,7 @@ class Zero:
             "gradient_clipping": 1.0,
             "bf16": {"enabled": False},
             "fp16": {"enabled": False},
+            "zero_force_ds_cpu_optimizer": False,
             "steps_per_print": 1_000_000,
         }
         self._alive = HfDeepSpeedConfig(config)  # From here on stage 3 splits weights while they are read.
