@@ -39,7 +39,9 @@ class _Fsdp:
 
     def _state(self) -> dict[str, Any]:
         model, optimizer = get_state_dict(self.model, self.optimizer, options=self._options)
-        return {"model": model, "optimizer": optimizer}
+        # A frozen weight that two modules share is in there under its second name.
+        trained = {name.replace("_fsdp_wrapped_module.", "") for name, p in self.model.named_parameters() if p.requires_grad}
+        return {"model": {name: tensor for name, tensor in model.items() if name in trained}, "optimizer": optimizer}
 
 
 class Fsdp2(_Fsdp):
