@@ -16,7 +16,7 @@ DEV     := $(VENV)/.dev-$(WANTED)
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints/versions.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart demo demo-down lint test test-e2e test-parity test-resume test-strategies test-all bench-trainer bench-operator crd clean
+.PHONY: help setup quickstart demo demo-down lint test test-e2e test-parity test-resume test-strategies test-all bench-trainer bench-strategies bench-operator crd clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -77,6 +77,9 @@ test-all: lint ## lint and all tests but the hour of test-strategies
 
 bench-trainer: $(TRAINER) ## speed and memory against a plain PyTorch loop (about 20 minutes)
 	@$(BIN)/python -m bench.trainer
+
+bench-strategies: $(DEV) ## speed, memory and checkpoints of each strategy against its library alone (about 40 minutes)
+	@$(BIN)/python -m bench.strategies
 
 bench-operator: $(DEV) ## latency, API writes, CPU and memory of the operator against bare Jobs (about 15 minutes)
 	@PYTHONPATH=tests:. $(BIN)/python -m bench.operator

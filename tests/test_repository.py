@@ -12,7 +12,6 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-import yaml
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("operator/finetune_api", "operator/finetune_cli", "operator/finetune_operator", "trainer_image/finetune_trainer")
@@ -34,10 +33,6 @@ def _files() -> list[Path]:
 
 PAGES = [path for path in _files() if path.suffix == ".md"]
 page = pytest.mark.parametrize("page", PAGES, ids=[str(path.relative_to(ROOT)) for path in PAGES])
-
-
-def _blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def test_the_folder_operator_does_not_shadow_the_standard_library():
@@ -120,16 +115,6 @@ def test_commands_of_the_documentation_exist(page: Path):
     text = page.read_text()
     assert set(re.findall(r"(?:^|`|\$ )(?:kubectl )?finetune ([a-z-]+)", text, re.MULTILINE)) <= commands
     assert set(re.findall(r"(?:^|`|\$ )make ([a-z0-9-]+)", text, re.MULTILINE)) <= targets
-
-
-@page
-def test_jobs_of_the_documentation_are_valid(page: Path, tmp_path: Path):
-    from finetune_api.load import load_job
-
-    for block in _blocks(page, "yaml"):
-        if isinstance(document := yaml.safe_load(block), dict) and "apiVersion" in document:
-            (tmp_path / "job.yaml").write_text(block)
-            load_job(tmp_path / "job.yaml")
 
 
 EXAMPLES = [path for path in sorted(ROOT.glob("examples/**/*.yaml")) if "kind: FineTuneJob" in path.read_text()]

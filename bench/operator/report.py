@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+
+from bench.table import aligned
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def table(rows: Sequence[Row]) -> str:
                 {True: "met", False: "MISSED", None: ""}[row.met],
             )
         )
-    return _aligned(lines, texts=(0, 5))
+    return aligned(lines, texts=(0, 5))
 
 
 @dataclass(frozen=True)
@@ -71,15 +73,4 @@ def writes_table(all_writes: Sequence[Writes]) -> str:
         for user, request in sorted(writes.bare.keys() | writes.ours.keys()):
             counts = [side.get((user, request), 0) / writes.jobs for side in (writes.bare, writes.ours)]
             lines.append((writes.label, user, request, *(f"{count:.2f}" for count in counts)))
-    return _aligned(lines, texts=(0, 1, 2))
-
-
-def _aligned(lines: Sequence[Sequence[str]], texts: Collection[int]) -> str:
-    """Columns side by side. Args: texts: those that begin at the left; numbers end at the right."""
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(w) if i in texts else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+    return aligned(lines, texts=(0, 1, 2))

@@ -1,6 +1,6 @@
 """The yardstick: a plain PyTorch DDP loop, as one would write it by hand, started with torchrun.
 
-torchrun --standalone --nproc_per_node 2 plain.py --model FOLDER --texts FILE.jsonl --timings OUT --method full|lora ...
+torchrun --standalone --nproc_per_node 2 -m bench.trainer.plain --model FOLDER --texts FILE.jsonl --timings OUT ...
 """
 
 import argparse

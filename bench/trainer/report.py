@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-#: Step times that are left out of the steady state: the allocator still grows. (The first step is a mark, not a step time.)
-WARM_UP = 2
+from bench.sides import WARM_UP
+from bench.table import aligned
+
 #: In the order in which the table shows them; each is the time from the start of the command until this was done.
 MARKS = {
     "import_done": "imports",
@@ -59,8 +60,4 @@ def table(plain: Sequence[Side], ours: Sequence[Side]) -> str:
         add(f"start to {label}", "s", [(a.marks[name], b.marks[name]) for a, b in pairs])
     if stalls := [seconds for b in ours for seconds in b.save_seconds]:
         rows.append((f"checkpoint, training stands still, s ({len(stalls)} saves)", "", f"{median(stalls):.2f}", ""))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return "\n".join(
-        "  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
-        for row in rows
-    )
+    return aligned(rows)

@@ -80,6 +80,9 @@ def test_a_lock_alone_makes_no_run(tmp_path: Path) -> None:
     assert not inspect(tmp_path).ours
 
 
+GLOBAL_BATCH = "global batch (nodes x processesPerNode x perDeviceTrainBatchSize x gradientAccumulationSteps)"
+
+
 @pytest.mark.parametrize(
     ("before", "after", "changes"),
     [
@@ -96,7 +99,14 @@ def test_a_lock_alone_makes_no_run(tmp_path: Path) -> None:
             },
             [],
         ),
-        ({"distributed": {"nodes": 2}}, {}, ["world size (nodes x processesPerNode): 2 -> 1"]),
+        (
+            {"distributed": {"nodes": 2, "strategy": "deepspeed", "deepspeed": {"preset": "zero3"}}},
+            {"distributed": {"processesPerNode": 2, "strategy": "fsdp", "fsdp": {"preset": "fsdp2"}}},
+            [],
+        ),
+        ({"training": {"perDeviceTrainBatchSize": 4}}, {"training": {"gradientAccumulationSteps": 4}}, []),
+        ({"distributed": {"nodes": 2}}, {}, [f"{GLOBAL_BATCH}: 2 -> 1"]),
+        ({"training": {}}, {"training": {"perDeviceTrainBatchSize": 4}}, [f"{GLOBAL_BATCH}: 1 -> 4"]),
         ({"training": {"maxSteps": 5}}, {"training": {"maxSteps": 6}}, ["spec.training.maxSteps: 5 -> 6"]),
         (
             {"training": {"lora": {"targetModules": ["q_proj"]}}},

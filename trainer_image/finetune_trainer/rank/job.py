@@ -22,6 +22,7 @@ from finetune_trainer.rank.timings import Timings
 from finetune_trainer.rank.trackers import add_trackers
 from finetune_trainer.rank.trainer import JobTrainer
 from finetune_trainer.strategies import strategy_for
+from finetune_trainer.strategies.held import held_bytes
 from finetune_trainer.upstream.warm_exit import leave
 
 
@@ -36,7 +37,8 @@ def train_job(task: RankTask, heartbeat: Heartbeat, stop: StopRequest) -> ExitCo
     timings.mark("process_group")
     trainer, schedule = build_trainer(task, job, prepared, strategy, ranks, heartbeat, stop, timings)
 
-    checkpoint = trainer.parts.checkpoints.newest(_warn if ranks.rank == 0 else _ignore)
+    with timings.resuming():
+        checkpoint = trainer.parts.checkpoints.newest(_warn if ranks.rank == 0 else _ignore)
     step, total_steps = folder.step_of(checkpoint) if checkpoint else 0, trainer.parts.log.total_steps
     if ranks.rank == 0:
         trainer.parts.log.continue_after(step)
@@ -45,6 +47,7 @@ def train_job(task: RankTask, heartbeat: Heartbeat, stop: StopRequest) -> ExitCo
     heartbeat.beat("loading", step=step, total_steps=total_steps, last_checkpoint_step=step or None)
     if step < total_steps:  # Else only the result was not written.
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        timings.holding(held_bytes(trainer.model_wrapped, trainer.optimizer))
     timings.write(output / contract.STATE_DIR / f"timings-{task.token.attempt}-{ranks.rank}.json")
 
     if not schedule.stopped:

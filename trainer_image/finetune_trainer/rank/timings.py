@@ -1,4 +1,4 @@
-"""When this rank reached each point of its start, how long steps and saves took, and its peak memory; read by bench/."""
+"""When this rank reached each point of its start, how long steps, saves and a resume took, and its memory; read by bench/."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import os
 import resource
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
+
+from finetune_trainer.strategies.held import Held
 
 
 class Timings(TrainerCallback):  # type: ignore[misc]
@@ -20,6 +24,8 @@ class Timings(TrainerCallback):  # type: ignore[misc]
         self._marks = {"process_start": _process_start(launcher_pid)}
         self._steps: deque[float] = deque(maxlen=1000)
         self._saves: list[float] = []
+        self._resume = 0.0
+        self._held: Held | None = None
         self._step_ended: float | None = None
 
     def mark(self, name: str) -> None:
@@ -30,6 +36,17 @@ class Timings(TrainerCallback):  # type: ignore[misc]
         """Note how long the loop stood still for a checkpoint."""
         self._saves.append(seconds)
         self._step_ended = None
+
+    @contextmanager
+    def resuming(self) -> Iterator[None]:
+        """What happens inside is part of going on from a checkpoint."""
+        started = time.perf_counter()
+        yield
+        self._resume += time.perf_counter() - started
+
+    def holding(self, held: Held) -> None:
+        """Note what this rank holds."""
+        self._held = held
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """A step has ended; the time between two ends is one step, unless something else came between."""
@@ -45,6 +62,9 @@ class Timings(TrainerCallback):  # type: ignore[misc]
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         steps = [round(s, 6) for s in self._steps]
         content = {**self._marks, "peak_rss_bytes": memory, "step_seconds": steps, "save_seconds": self._saves}
+        content |= {"resume_seconds": self._resume}
+        if self._held is not None:
+            content |= {"weight_bytes": self._held.weights, "optimizer_bytes": self._held.optimizer}
         path.write_text(json.dumps(content))
 
 

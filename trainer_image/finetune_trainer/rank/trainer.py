@@ -65,7 +65,8 @@ class JobTrainer(Trainer):  # type: ignore[misc]
         if self.parts.packed:
             check_packing(self.model_wrapped, self.args.device)
         if checkpoint is not None:
-            self._load(Path(checkpoint))
+            with self.parts.timings.resuming():
+                self._load(Path(checkpoint))
         return prepared
 
     # --- data ---

@@ -17,25 +17,35 @@ FREE_TO_CHANGE: Mapping[str, str] = {
     "spec.distributed.launcher": "decides who starts the processes",
     "spec.distributed.masterPort": "is where the processes meet",
     "spec.distributed.rendezvousTimeoutSeconds": "is how long they wait for each other",
-    "spec.distributed.nodes": "is compared as part of the world size",
-    "spec.distributed.processesPerNode": "is compared as part of the world size",
+    "spec.distributed.nodes": "checkpoints fit any number of processes",
+    "spec.distributed.processesPerNode": "checkpoints fit any number of processes",
+    "spec.distributed.strategy": "checkpoints fit every strategy",
+    "spec.distributed.deepspeed": "checkpoints fit every strategy",
+    "spec.distributed.fsdp": "checkpoints fit every strategy",
+    "spec.training.perDeviceTrainBatchSize": "is compared as part of the global batch",
+    "spec.training.gradientAccumulationSteps": "is compared as part of the global batch",
     "spec.trainer": "is where and how closely it runs",
     "spec.resources": "is what each node gets",
     "spec.podTemplate": "is where pods run",
     "spec.model.tokenSecretRef": "is who may download the model",
     "spec.output": "decides what is written besides the training",
 }
+_GLOBAL_BATCH = "global batch (nodes x processesPerNode x perDeviceTrainBatchSize x gradientAccumulationSteps)"
 
 
 def changed_settings(old: FineTuneJob, new: FineTuneJob) -> list[str]:
     """Settings that decide the result and differ, as lines `path: old -> new`. Both jobs are resolved."""
     before, after = (flat(job.to_manifest()["spec"], "spec") for job in (old, new))
     for settings, job in ((before, old), (after, new)):
-        settings["world size (nodes x processesPerNode)"] = job.spec.distributed.nodes * (
-            job.spec.distributed.processes_per_node or 1
-        )
+        settings[_GLOBAL_BATCH] = _global_batch(job)
     paths = [path for path in before | after if not _free(path) and before.get(path) != after.get(path)]
     return [f"{path}: {before.get(path, 'not set')} -> {after.get(path, 'not set')}" for path in paths]
+
+
+def _global_batch(job: FineTuneJob) -> int:
+    distributed, training = job.spec.distributed, job.spec.training
+    ranks = distributed.nodes * (distributed.processes_per_node or 1)
+    return ranks * training.per_device_train_batch_size * training.gradient_accumulation_steps
 
 
 def _free(path: str) -> bool:
