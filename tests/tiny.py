@@ -53,8 +53,9 @@ def make_tokenizer(folder: Path, chat_template: str | None = CHAT_TEMPLATE) -> P
 
 
 def make_config(family: str = "llama", **overrides: Any) -> Any:
-    """A config with 2 layers and hidden size 64; llama (untied output head), qwen3 (tied) or gemma3 (tied, sliding window 8)."""
-    from transformers import Gemma3TextConfig, LlamaConfig, Qwen3Config
+    """A config with 2 layers and hidden size 64; llama (untied output head), qwen3 (tied), gemma3 (tied, sliding window 8) or
+    qwen3_moe (untied, two of four experts for each token)."""
+    from transformers import Gemma3TextConfig, LlamaConfig, Qwen3Config, Qwen3MoeConfig
 
     settings: dict[str, Any] = {
         "vocab_size": VOCAB_SIZE,
@@ -68,11 +69,13 @@ def make_config(family: str = "llama", **overrides: Any) -> Any:
         "bos_token_id": None,
         "eos_token_id": 2,
         "pad_token_id": 0,
-        "tie_word_embeddings": family != "llama",
+        "tie_word_embeddings": family in ("qwen3", "gemma3"),
     }
     if family == "gemma3":
         settings |= {"sliding_window": 8, "layer_types": ["sliding_attention", "full_attention"]}
-    families = {"llama": LlamaConfig, "qwen3": Qwen3Config, "gemma3": Gemma3TextConfig}
+    if family == "qwen3_moe":
+        settings |= {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "norm_topk_prob": True}
+    families = {"qwen3_moe": Qwen3MoeConfig, "llama": LlamaConfig, "qwen3": Qwen3Config, "gemma3": Gemma3TextConfig}
     return families[family](**(settings | overrides))
 
 

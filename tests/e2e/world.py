@@ -128,6 +128,10 @@ class World:
         connect = self._core.connect_get_namespaced_pod_exec
         return str(stream(connect, pod, self.namespace, command=list(command), stdout=True, stderr=True, stdin=False, tty=False))
 
+    def kill(self, pod: Any) -> None:
+        """Delete a pod without a grace period: its processes get SIGKILL."""
+        self._core.delete_namespaced_pod(pod.metadata.name, self.namespace, grace_period_seconds=0)
+
     # --- results
     def output(self, name: str) -> Path:
         """The job's output folder."""

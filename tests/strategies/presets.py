@@ -55,12 +55,14 @@ class Bench:
         self._count = 0
         self.reference: Callable[[str], gang.Ran] = cache(lambda method: self.run("ddp", method, ranks=1))
 
-    def job(self, preset: str, method: str, ranks: int, accumulation: int = 1, **spread: Any) -> dict[str, Any]:
+    def job(
+        self, preset: str, method: str, ranks: int, accumulation: int = 1, precision: str = "fp32", **spread: Any
+    ) -> dict[str, Any]:
         """A job; `spread` are further fields of `distributed`."""
         return gang.job(
             self.model,
             self._data,
-            training(method, ranks, accumulation),
+            training(method, ranks, accumulation, precision=precision),
             dataset={"evalFraction": 0.1},
             distributed=distributed(preset, **spread),
         )
@@ -70,9 +72,11 @@ class Bench:
         self._count += 1
         return self._folder / f"out-{self._count}"
 
-    def run(self, preset: str, method: str, ranks: int, accumulation: int = 1, output: Path | None = None) -> gang.Ran:
+    def run(
+        self, preset: str, method: str, ranks: int, accumulation: int = 1, output: Path | None = None, precision: str = "fp32"
+    ) -> gang.Ran:
         """Train; with `output`, go on from what is there."""
-        return gang.run(self.job(preset, method, ranks, accumulation), output or self.new_folder(), ranks)
+        return gang.run(self.job(preset, method, ranks, accumulation, precision), output or self.new_folder(), ranks)
 
     def same_curve(self, method: str, ran: gang.Ran) -> None:
         """Loss, gradient norm and evaluation loss are those of one process."""
