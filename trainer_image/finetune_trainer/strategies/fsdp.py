@@ -41,7 +41,7 @@ class Fsdp(Strategy):
         if trainer.parts.training.method == "qlora" and (self._config["version"] == 1 or self._config.get("cpu_offload")):
             raise UserError(
                 "QloraUnsupported",
-                "spec.distributed.fsdp: FSDP1 wants one type for all weights of a layer, and 4-bit weights are not moved out of a GPU.",
+                "spec.distributed.fsdp: FSDP1 wants one type for all weights of a layer, and 4-bit ones cannot leave a GPU.",
                 "Set fsdp_version: 2 without offloading, or training.method: lora.",
             )
 
