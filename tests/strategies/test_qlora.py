@@ -17,10 +17,9 @@ from finetune_trainer.strategies.base import Strategy
 from finetune_trainer.strategies.fsdp1 import Fsdp1
 from finetune_trainer.strategies.fsdp2 import Fsdp2
 from strategies.evaluate import evaluation_loss
-from strategies.presets import LOSS_TOLERANCE, Bench, forget_the_end
+from strategies.presets import LOSS_TOLERANCE, QLORA, Bench, forget_the_end
 from trained import weights_sha256
 
-PRESETS = ["ddp", "zero2", "zero3", "fsdp2"]
 #: Of the tiny Llama's two layers: q and o 64 x 64, k and v 64 x 32, three of the MLP 64 x 128.
 FOUR_BIT_WEIGHTS = 2 * (2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 128)
 
@@ -37,7 +36,7 @@ def one_process(bench: Bench) -> gang.Ran:
     return gang.run(job(bench, "ddp", 1), bench.new_folder(), 1)
 
 
-@pytest.fixture(scope="module", params=PRESETS)
+@pytest.fixture(scope="module", params=QLORA)
 def trained(request: pytest.FixtureRequest, bench: Bench) -> tuple[str, gang.Ran]:
     """A preset, and a run under it on two ranks."""
     preset: str = request.param
