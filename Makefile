@@ -34,7 +34,7 @@ $(TRAINER): | $(VENV)/bin/pip
 
 $(DEV): $(TRAINER)
 	@echo "Setting up $(VENV): tools for tests. The first time this takes about half a minute."
-	@$(INSTALL) --editable '.[trainer,deepspeed,operator]' --group dev
+	@$(INSTALL) --editable '.[trainer,deepspeed,qlora,operator]' --group dev
 	@rm -f $(VENV)/.dev-* && touch $@
 
 setup: $(DEV) ## install everything into .venv (the other targets do it by themselves)

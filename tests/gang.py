@@ -56,16 +56,18 @@ def write_alpaca(path: Path, samples: int) -> Path:
 
 @dataclass(frozen=True)
 class Ran:
-    """What a gang left behind: the log's lines with a loss, and exit codes of failed ranks by rank."""
+    """What a gang left behind: the log's lines with a loss, exit codes of failed ranks by rank, and what rank 0 printed."""
 
     output: Path
     lines: list[dict[str, Any]]
     evaluations: list[dict[str, Any]]
     failed: dict[int, int]
+    said: str = ""
 
 
 def run(content: Mapping[str, Any], output: Path, ranks: int, mounts: Mapping[str, str] | None = None) -> Ran:
     """Prepare and train; raises with the first failure's traceback when a rank fails. `mounts`: see finetune_trainer.mounts."""
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -97,6 +99,7 @@ def run(content: Mapping[str, Any], output: Path, ranks: int, mounts: Mapping[st
         rdzv_configs={"rank": 0, "timeout": 60},
         start_method="forkserver",
         max_restarts=0,
+        logs_specs=DefaultLogsSpecs(str(scratch / "logs"), redirects=Std.OUT),
         monitor_interval=0.05,
     )
     task = RankTask(str(job_file), str(output), str(prepared_file), str(scratch), token, 0, os.getpid())
@@ -109,7 +112,9 @@ def run(content: Mapping[str, Any], output: Path, ranks: int, mounts: Mapping[st
         if records:
             raise RuntimeError(min(records, key=lambda record: record["time"])["traceback"]) from error
     lines = [json.loads(line) for line in (output / "trainer_log.jsonl").read_text().splitlines()]
-    return Ran(output, [x for x in lines if "loss" in x], [x for x in lines if "eval_loss" in x], failed)
+    said = "".join(path.read_text() for path in scratch.glob("logs/*/attempt_0/0/stdout.log"))
+    print(said)
+    return Ran(output, [x for x in lines if "loss" in x], [x for x in lines if "eval_loss" in x], failed, said)
 
 
 def _free_port() -> int:

@@ -39,8 +39,8 @@ class Model(Part):
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
-        description="Type in which the weights are held. auto: float32 for method full (master weights), for lora the type that "
-        "training.precision names (the adapter itself is always float32).",
+        description="Type in which the weights are held. auto: float32 for method full (master weights), otherwise the type that "
+        "training.precision names (an adapter itself is always float32). qlora: the type of what is not in 4 bits.",
     )
     attention: Literal["auto", "sdpa", "eager"] = Field(
         "auto", description="Attention implementation. auto: the one that transformers picks for the model (sdpa where it has it)."

@@ -77,7 +77,9 @@ class Output(Part):
         None, description="Folder in the volume. Default: the job's name. A job goes on from what it left there."
     )
     merge_adapter: bool = Field(
-        False, description="method lora: besides the adapter write the whole model with the adapter merged, to merged/."
+        False,
+        description="methods lora and qlora: besides the adapter write the whole model with the adapter merged, to merged/. qlora: "
+        "merged into the model as it was before it was quantised.",
     )
 
 

@@ -75,4 +75,16 @@ STRATEGY_RULES: tuple[Rule, ...] = (
         "adafactor keeps sums over rows and columns, which cannot be split over processes.",
         "Use adamw_torch, or distributed.strategy: ddp.",
     ),
+    Rule(
+        "4-bit weights are split by fsdp2",
+        ("spec",),
+        ("training.method", "distributed.fsdp"),
+        "self.training.method != 'qlora' || !has(self.distributed.fsdp) || !has(self.distributed.fsdp.preset) "
+        "|| self.distributed.fsdp.preset == 'fsdp2'",
+        lambda job: (
+            job.training.method != "qlora" or job.distributed.fsdp is None or job.distributed.fsdp.preset in (None, "fsdp2")
+        ),
+        "FSDP1 wants one type for all weights of a layer, and 4-bit weights are not moved out of a GPU.",
+        "Use fsdp.preset: fsdp2, or method: lora.",
+    ),
 )

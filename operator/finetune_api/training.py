@@ -15,7 +15,7 @@ ExtraValue = bool | int | float | Annotated[str, StringConstraints(max_length=10
 
 
 class Lora(Part):
-    """Low-rank adapters (method lora)."""
+    """Low-rank adapters (methods lora and qlora)."""
 
     rank: int = Field(16, ge=1, le=1024, description="Rank of the update.")
     alpha: float = Field(32.0, gt=0, le=65536, description="Scale; the update is multiplied by alpha / rank.")
@@ -38,8 +38,12 @@ class Training(Part):
     stage: Literal["sft", "pt"] = Field(
         "sft", description="sft: supervised fine-tuning on chats. pt: continued pretraining on text."
     )
-    method: Literal["full", "lora"] = Field("lora", description="Train all weights, or a low-rank adapter.")
-    lora: Lora = Field(Lora(), description="Settings of method lora.")
+    method: Literal["full", "lora", "qlora"] = Field(
+        "lora",
+        description="full: train all weights. lora: a low-rank adapter. qlora: an adapter over a model whose linear layers are "
+        "held in 4 bits (nf4, by bitsandbytes): a quarter of their memory in bf16.",
+    )
+    lora: Lora = Field(Lora(), description="Settings of the adapter, for methods lora and qlora.")
     num_train_epochs: float = Field(3.0, gt=0, le=10_000, description="Passes over the data, unless maxSteps is given.")
     max_steps: int = Field(-1, ge=-1, le=100_000_000, description="Optimizer steps; -1: as many as numTrainEpochs needs.")
     per_device_train_batch_size: int = Field(1, ge=1, le=65_536, description="Micro-batch: rows per process and forward pass.")
@@ -72,3 +76,13 @@ class Training(Part):
     extra_args: Annotated[dict[Annotated[str, StringConstraints(max_length=128)], ExtraValue], Field(max_length=64)] = Field(
         {}, description="Anything else that transformers.TrainingArguments knows, by its own name (snake_case); checked by name."
     )
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether an adapter is trained, and the model itself stays as it is."""
+        return self.method != "full"
+
+    @property
+    def compute_dtype(self) -> str:
+        """torch's name of the type that `precision` stands for."""
+        return {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}[self.precision]

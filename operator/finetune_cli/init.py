@@ -23,7 +23,7 @@ def init(
             "--format", help="Layout of a sample: alpaca, sharegpt, openai or text. [default: alpaca]", show_default=False
         ),
     ] = None,
-    method: Annotated[str | None, typer.Option(help="lora or full. [default: lora]", show_default=False)] = None,
+    method: Annotated[str | None, typer.Option(help="lora, qlora or full. [default: lora]", show_default=False)] = None,
     output: Annotated[
         str | None, typer.Option(help="Claim that takes the results on a cluster. [default: none]", show_default=False)
     ] = None,
@@ -48,7 +48,7 @@ def init(
         ),
         data=_answer(data, "Data (hf://OWNER/REPO, pvc://CLAIM/PATH or file:///PATH)", "hf://tatsu-lab/alpaca", ask),
         data_format=_answer(data_format, "Layout of a sample (alpaca, sharegpt, openai, text)", "alpaca", ask),
-        method=_answer(method, "Train a small adapter (lora) or all weights (full)", "lora", ask),
+        method=_answer(method, "Train a small adapter (lora; qlora: over 4-bit weights) or all weights (full)", "lora", ask),
         claim=_answer(output, "Claim for the results on a cluster (empty: this machine only)", "", ask),
     )
     text = job_yaml(answers)

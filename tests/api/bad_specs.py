@@ -56,6 +56,11 @@ GOOD_CHANGES: dict[str, list[str]] = {
     "own configuration": ["spec.distributed={strategy: deepspeed, deepspeed: {config: {zero_optimization: {stage: 1}}}}"],
     "own configuration in a ConfigMap": ["spec.distributed={strategy: fsdp, fsdp: {configMapRef: {name: fsdp, key: fsdp.yaml}}}"],
     "fsdp": ["spec.distributed={strategy: fsdp, fsdp: {preset: fsdp1}}", "spec.training.optim=sgd"],
+    "qlora": [
+        "spec.training.method=qlora",
+        "spec.output.mergeAdapter=true",
+        "spec.distributed={strategy: fsdp, fsdp: {preset: fsdp2}}",
+    ],
     "own trainer": [
         "spec.model=",
         "spec.dataset=",
@@ -331,7 +336,17 @@ BAD = [
     Bad(
         "spec.dataset.lossOn=all & spec.dataset.trainEndOfTurn=false", "spec.dataset.trainEndOfTurn", "or write lossOn: assistant."
     ),
-    Bad("spec.training.method=full", "spec.training.lora", "only method lora has adapters."),
+    Bad("spec.training.method=full", "spec.training.lora", "method full has no adapter."),
+    Bad(
+        "spec.training.method=qlora & spec.distributed={strategy: fsdp, fsdp: {preset: fsdp1}}",
+        "spec.training.method",
+        "Use fsdp.preset: fsdp2, or method: lora.",
+    ),
+    Bad(
+        "spec.training.method=qlora & spec.distributed={strategy: fsdp, fsdp: {preset: fsdp2-offload}}",
+        "spec.training.method",
+        "4-bit weights are not moved out of a GPU.",
+    ),
     Bad("spec.training={method: full} & spec.output.mergeAdapter=true", "spec.output.mergeAdapter", "Remove mergeAdapter"),
     Bad(
         "spec.training.lora.targetModules=[all-linear, q_proj]", "spec.training.lora.targetModules", "all-linear already stands for"

@@ -60,7 +60,7 @@ def test_every_combination_validates(data_format: str, method: str, claim: str, 
         ("--name", "My Job", "metadata.name: 'My Job' is not a name"),
         ("--model", "Qwen/Qwen3-8B", "Write hf://Qwen/Qwen3-8B"),
         ("--format", "alpca", "Did you mean alpaca?"),
-        ("--method", "qlora", "One of: full, lora."),
+        ("--method", "dora", "One of: full, lora, qlora."),
         ("--output", "My Runs", "claimName"),
     ],
 )

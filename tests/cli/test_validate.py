@@ -85,7 +85,7 @@ def test_bad(run):
         "bad.yaml:16: spec.training.numTrainEpochs: must be a number, not the text '3'. Leave the quotes out: 3.",
         "bad.yaml:17: spec.training.maxSteps: 0 steps train nothing. "
         "Write the number of steps, or -1 for as many as numTrainEpochs needs.",
-        "bad.yaml:19: spec.training.lora: only method lora has adapters. Remove lora, or write method: lora.",
+        "bad.yaml:19: spec.training.lora: method full has no adapter. Remove lora, or write method: lora (or qlora).",
         "bad.yaml:20: spec.training.extraArgs.learning_rate: has a field of its own. Set spec.training.learningRate instead.",
         "bad.yaml:23: spec.trainer.env[0].name: this variable belongs to the launcher, which sets it itself. "
         "Remove it; nodes, processes and ports are set in spec.distributed.",

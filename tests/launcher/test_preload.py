@@ -19,12 +19,12 @@ from finetune_trainer.launcher.preload import ENV_PLAN
 PROBE = """
 import json, sys
 import finetune_trainer.launcher.preload
-print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+print(json.dumps(sorted({name.partition(".")[0] for name, module in sys.modules.items() if module})))
 """
 NEVER = set("datasets pandas pyarrow matplotlib tensorboard sklearn scipy deepspeed trl typer kubernetes".split())
 
 
-@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize("method", ["full", "lora", "qlora"])
 def test_a_rank_imports_nothing_that_it_does_not_use(tmp_path: Path, method: str) -> None:
     path = tmp_path / "job.yaml"
     path.write_text(yaml.safe_dump(gang.job(tmp_path, tmp_path / "data.jsonl", {"method": method})))
@@ -34,7 +34,8 @@ def test_a_rank_imports_nothing_that_it_does_not_use(tmp_path: Path, method: str
     imported = set(json.loads(done.stdout))
     assert {"torch", "transformers", "accelerate", "numpy", "safetensors"} <= imported
     assert not imported & NEVER
-    assert ("peft" in imported) == (method == "lora")
+    assert ("peft" in imported) == (method != "full")
+    assert ("bitsandbytes" in imported) == (method == "qlora")
     assert "warning" not in done.stderr
 
 

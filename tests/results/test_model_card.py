@@ -59,6 +59,20 @@ def test_a_local_model_has_no_name_on_the_hub(tmp_path: Path) -> None:
     assert "| Global batch | 4 rows = 1 per process x 4 processes x 1 accumulated |" in card
 
 
+@pytest.mark.parametrize(("gguf", "loaded_in_4_bits"), [(None, True), ("tiny-F32.gguf", False)])
+def test_a_base_that_was_in_4_bits_is_loaded_so(tmp_path: Path, gguf: str | None, loaded_in_4_bits: bool) -> None:
+    """transformers does not quantise while it reads a GGUF file."""
+    model = {"source": "hf://Qwen/Qwen3-8B"} | ({"ggufFile": gguf} if gguf else {})
+    job = a_job(tmp_path, model=model, training={"method": "qlora", "precision": "bf16"})
+    card = model_card(job, prepared("Qwen/Qwen3-8B"), LOG, {})
+    assert front_matter(card)["library_name"] == "peft"
+    assert ("quantization_config=four_bit)" in card) == loaded_in_4_bits
+    code = card.split("```python\n")[1].split("```")[0]
+    exec(code.partition("base = ")[0])  # Imports and settings, as they are written there.
+    assert ('bnb_4bit_compute_dtype="bfloat16"' in code) == loaded_in_4_bits
+    assert "| LoRA | rank 16" in card and "| Method | qlora |" in card
+
+
 def test_results_and_counts_are_those_of_the_run(tmp_path: Path) -> None:
     card = model_card(a_job(tmp_path), prepared(), LOG, {"torch": "2.13.0"})
     assert "| Training loss: first, last, best | 2.0000, 1.2500, 1.0000 (step 2) |" in card

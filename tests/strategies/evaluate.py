@@ -8,15 +8,22 @@ from pathlib import Path
 import numpy as np
 
 
-def evaluation_loss(output: Path, base: Path) -> float:
-    """Mean loss per supervised token, computed here without anything of the trainer's but its rows."""
+def evaluation_loss(output: Path, base: Path, four_bit: bool = False) -> float:
+    """Mean loss per supervised token, computed here without anything of the trainer's but its rows.
+
+    Args:
+        base: the model that an adapter belongs to; `four_bit`: quantised as users of PEFT do it.
+    """
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     from finetune_trainer.data.reader import open_rows
 
     adapter = (output / "adapter_model.safetensors").exists()
-    model = AutoModelForCausalLM.from_pretrained(base if adapter else output, dtype=torch.float32)
+    quantised = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        base if adapter else output, dtype=torch.float32, quantization_config=quantised if four_bit else None
+    )
     if adapter:
         from peft import PeftModel
 

@@ -18,6 +18,8 @@ ZERO = ["zero0", "zero1", "zero2", "zero2-offload", "zero3", "zero3-offload"]
 FSDP = ["fsdp2", "fsdp1"]
 #: Those that run without a GPU.
 RUN_HERE = ["ddp", *ZERO, *FSDP]
+#: One of each kind, for method qlora.
+QLORA = ["ddp", "zero2", "zero3", "fsdp2"]
 NEED_A_GPU = ["fsdp2-offload", "fsdp1-offload"]
 
 

@@ -1,5 +1,6 @@
-"""Every preset that runs without a GPU, full and LoRA, on one node and on two: the same loss, the same bits after a kill, any
-number of ranks, any other preset, a result that loads. `make test-strategies`; a few minutes' worth of it is in test_presets.py."""
+"""Every preset that runs without a GPU, full and LoRA, four of them with QLoRA, on one node and on two: the same loss, the same
+bits after a kill, any number of ranks, any other preset, a result that loads. `make test-strategies`; a few minutes' worth of it is
+in test_presets.py and test_qlora.py."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ import pytest
 import gang
 from resume.runs import Run
 from strategies.evaluate import evaluation_loss
-from strategies.presets import LOSS_TOLERANCE, RUN_HERE, SAVE_STEPS, STEPS, Bench, forget_the_end
+from strategies.presets import LOSS_TOLERANCE, QLORA, RUN_HERE, SAVE_STEPS, STEPS, Bench, forget_the_end
 from trained import steps, weights_sha256
 
 pytestmark = [pytest.mark.strategies, pytest.mark.timeout(600)]
@@ -24,7 +25,8 @@ METHODS = ["full", "lora"]
 LONG = {"maxSteps": 40, "saveSteps": 7, "saveTotalLimit": 2}
 DISTURB_AT = 18
 
-each_preset = pytest.mark.parametrize("preset", RUN_HERE)
+CASES = [(preset, method) for preset in RUN_HERE for method in METHODS] + [(preset, "qlora") for preset in QLORA]
+each_case = pytest.mark.parametrize(("preset", "method"), CASES)
 each_method = pytest.mark.parametrize("method", METHODS)
 each_accumulation = pytest.mark.parametrize("accumulation", [1, 2])
 
@@ -39,7 +41,7 @@ def finished(run: Run) -> None:
 
 def long_job(bench: Bench, preset: str, method: str, nodes: int) -> dict[str, Any]:
     content = bench.job(preset, method, 2, 2, nodes=nodes, processesPerNode=2 // nodes)
-    content["spec"]["training"] |= LONG | ({"lora": {"dropout": 0.1}} if method == "lora" else {})
+    content["spec"]["training"] |= LONG | ({"lora": {"dropout": 0.1}} if method != "full" else {})
     return content
 
 
@@ -48,27 +50,28 @@ def as_ran(output: Path) -> gang.Ran:
     return gang.Ran(output, [line for line in lines if "loss" in line], [line for line in lines if "eval_loss" in line], {})
 
 
-@each_preset
-@each_method
+@each_case
 @each_accumulation
 def test_one_node(bench: Bench, preset: str, method: str, accumulation: int) -> None:
     ran = bench.run(preset, method, 2, accumulation)
     bench.same_curve(method, ran)
-    assert evaluation_loss(ran.output, bench.model) == pytest.approx(ran.evaluations[-1]["eval_loss"], abs=LOSS_TOLERANCE)
+    assert evaluation_loss(ran.output, bench.model, method == "qlora") == pytest.approx(
+        ran.evaluations[-1]["eval_loss"], abs=LOSS_TOLERANCE
+    )
 
 
-@each_preset
-@each_method
+@each_case
 @each_accumulation
 def test_two_nodes(bench: Bench, preset: str, method: str, accumulation: int) -> None:
     output = bench.new_folder()
     finished(started(bench.job(preset, method, 2, accumulation, nodes=2, processesPerNode=1), output))
     bench.same_curve(method, as_ran(output))
-    assert evaluation_loss(output, bench.model) == pytest.approx(as_ran(output).evaluations[-1]["eval_loss"], abs=LOSS_TOLERANCE)
+    assert evaluation_loss(output, bench.model, method == "qlora") == pytest.approx(
+        as_ran(output).evaluations[-1]["eval_loss"], abs=LOSS_TOLERANCE
+    )
 
 
-@each_preset
-@each_method
+@each_case
 @pytest.mark.parametrize("nodes", [1, 2])
 def test_the_same_bits_after_kill_9(with_dropout: Bench, preset: str, method: str, nodes: int) -> None:
     expected = _undisturbed(with_dropout, preset, method, nodes)
@@ -90,8 +93,7 @@ def _undisturbed(bench: Bench, preset: str, method: str, nodes: int) -> str:
     return weights_sha256(output)
 
 
-@each_preset
-@each_method
+@each_case
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (2, 4), (1, 2)])
 def test_another_number_of_ranks(bench: Bench, preset: str, method: str, before: int, after: int) -> None:
     output = bench.run(preset, method, before).output

@@ -13,6 +13,7 @@ import signal
 import sys
 
 from finetune_trainer.lifeline import die_with_parent
+from finetune_trainer.upstream import bitsandbytes_import
 from finetune_trainer.upstream.eager_imports import hide
 from finetune_trainer.upstream.unwrapping_imports import without_deepspeed
 
@@ -26,11 +27,13 @@ def _preload() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # A terminal's Ctrl-C is the launcher's to handle.
     if plan["hide"]:
         hide(plan["hide"])
+    if "bitsandbytes" in plan["hide"]:
+        bitsandbytes_import.hide()
     if "deepspeed" in plan["hide"]:
         without_deepspeed()
     for module in plan["modules"]:
         try:
-            importlib.import_module(module)
+            bitsandbytes_import.load() if module == "bitsandbytes" else importlib.import_module(module)
         except Exception as error:
             print(f"warning: {module} cannot be imported ahead of the ranks: {error!r}", file=sys.stderr, flush=True)
 

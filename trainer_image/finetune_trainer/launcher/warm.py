@@ -34,12 +34,23 @@ class Preload:
 
 def choose(job: FineTuneJob) -> Preload:
     """Everything that a rank of this job imports, and nothing else."""
-    lora = job.spec.training.method == "lora"
+    training = job.spec.training
     models = ["transformers", "transformers.trainer", "transformers.models.auto.modeling_auto"]
     ours = ["finetune_trainer.rank.train", "finetune_trainer.rank.job"]
-    used = {"peft": lora, "deepspeed": job.spec.distributed.strategy == "deepspeed"}
+    # bitsandbytes before PEFT, which would import it as it is.
+    used = {
+        "bitsandbytes": training.method == "qlora",
+        "peft": training.has_adapter,
+        "deepspeed": job.spec.distributed.strategy == "deepspeed",
+    }
     return Preload(
-        modules=(*START, *models, *(package for package, needed in used.items() if needed), *ours),
+        modules=(
+            *START,
+            *(["bitsandbytes"] if used["bitsandbytes"] else []),
+            *models,
+            *(p for p in ("peft", "deepspeed") if used[p]),
+            *ours,
+        ),
         hidden=("datasets", *(package for package, needed in used.items() if not needed)),
     )
 
@@ -53,8 +64,8 @@ def rank_environment(job: FineTuneJob, settings: NodeSettings, env: Mapping[str,
     nodes_here = settings.nnodes if settings.parent_pid else 1  # A local run has all nodes on this machine.
     threads = max(1, available_cpus() // (settings.nproc_per_node * nodes_here))
     defaults = {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
-    if job.spec.distributed.strategy == "deepspeed":
-        # It looks for GPUs when it is imported; asked through NVML, they can still be used by a forked process.
+    if job.spec.distributed.strategy == "deepspeed" or job.spec.training.method == "qlora":
+        # DeepSpeed and bitsandbytes look for GPUs when they are imported; asked through NVML, a forked process can still use them.
         defaults["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     return {name: value for name, value in defaults.items() if not env.get(name)} | own
 

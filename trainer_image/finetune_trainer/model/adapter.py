@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from finetune_api.spec import ALL_LINEAR, Training
 from finetune_trainer.errors import UserError
 from finetune_trainer.model.targets import check_targets
-from finetune_trainer.upstream import peft_deprecation
+from finetune_trainer.upstream import bitsandbytes_import, peft_deprecation
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 
 def add_adapter(model: PreTrainedModel, training: Training) -> PeftModel | PreTrainedModel:
-    """For method lora a PeftModel around `model`, with float32 adapter weights that depend on training.seed alone; else `model`.
+    """For lora and qlora a PeftModel around `model`, with float32 adapter weights that depend on training.seed alone; else `model`.
 
     Raises:
         UserError: BadTargetModules, when a name in lora.targetModules matches nothing or a weight that two modules share.
     """
-    if training.method == "full":
+    if not training.has_adapter:
         return model
+    bitsandbytes_import.silence()
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -46,6 +47,7 @@ def add_adapter(model: PreTrainedModel, training: Training) -> PeftModel | PreTr
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
     """`model` with the saved adapter in `folder`, not merged and not trainable."""
+    bitsandbytes_import.silence()
     from peft import PeftModel
 
     peft_deprecation.silence()

@@ -7,23 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 from finetune_api.spec import Model, Training
 from finetune_trainer.errors import UserError
+from finetune_trainer.model.four_bit import four_bit_config
 from finetune_trainer.model.supported import check_supported
 from finetune_trainer.prepared import LocalModel
+from finetune_trainer.upstream import bitsandbytes_cpu_packing
 from finetune_trainer.upstream.gguf_rereads import read_once
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-_PRECISION_DTYPE = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
+    from transformers.utils.quantization_config import QuantizationConfigMixin
 
 
 def load_model(local: LocalModel, model: Model, training: Training) -> PreTrainedModel:
-    """The model as training needs it: on the CPU, in the type that spec.model.dtype says, without a key-value cache.
+    """The model as training needs it, in the type that spec.model.dtype says, without a key-value cache.
+
+    On the CPU; but for method qlora on the rank's GPU, where there is one, with its linear layers in 4 bits: they are quantised
+    while they are read, one after the other.
 
     Raises:
         UserError: ModelUnsupported, ModelIncomplete, ModelUnreadable, AttentionUnsupported, CheckpointingUnsupported.
     """
-    loaded = load_weights(local, wanted_dtype(model, training), model.attention, model.trust_remote_code)
+    four_bit = four_bit_config(training.compute_dtype) if training.method == "qlora" else None
+    loaded = load_weights(local, wanted_dtype(model, training), model.attention, model.trust_remote_code, four_bit)
+    if four_bit is not None:
+        bitsandbytes_cpu_packing.switch_off(loaded)
     loaded.config.get_text_config().use_cache = False
     loaded.config.use_cache = False
     if training.gradient_checkpointing and not loaded.supports_gradient_checkpointing:
@@ -39,15 +46,22 @@ def wanted_dtype(model: Model, training: Training) -> str:
     """The name of the type that weights are held in: spec.model.dtype, with auto resolved as its description says."""
     if model.dtype != "auto":
         return model.dtype
-    return "float32" if training.method == "full" else _PRECISION_DTYPE[training.precision]
+    return training.compute_dtype if training.has_adapter else "float32"
 
 
-def load_weights(local: LocalModel, dtype: str, attention: str = "auto", trust_remote_code: bool = False) -> PreTrainedModel:
+def load_weights(
+    local: LocalModel,
+    dtype: str,
+    attention: str = "auto",
+    trust_remote_code: bool = False,
+    quantization: QuantizationConfigMixin | None = None,
+) -> PreTrainedModel:
     """Load on the CPU with all weights there, in one type.
 
     Args:
         dtype: float32, bfloat16, float16, or auto for the type they are stored in.
         attention: auto, sdpa or eager.
+        quantization: how to quantise while reading. Not for a GGUF file: prepare has made it a plain model.
 
     Raises:
         UserError: as load_model.
@@ -58,12 +72,11 @@ def load_weights(local: LocalModel, dtype: str, attention: str = "auto", trust_r
 
     where = local.origin
     common: dict[str, Any] = {"trust_remote_code": trust_remote_code, "local_files_only": True}
-    gguf: dict[str, Any] = {}
     if local.gguf_file:
         from transformers import GgufConfig
 
         common["gguf_file"] = local.gguf_file
-        gguf = {"quantization_config": GgufConfig(dequantize=True)}
+        quantization = GgufConfig(dequantize=True)
     try:
         with read_once() if local.gguf_file else nullcontext():
             config = AutoConfig.from_pretrained(local.folder, **common)
@@ -75,8 +88,8 @@ def load_weights(local: LocalModel, dtype: str, attention: str = "auto", trust_r
                 attn_implementation=None if attention == "auto" else attention,
                 use_safetensors=True,
                 output_loading_info=True,
+                **({} if quantization is None else {"quantization_config": quantization}),
                 **common,
-                **gguf,
             )
     except (SafetensorError, EOFError) as error:
         raise UserError(
@@ -85,7 +98,8 @@ def load_weights(local: LocalModel, dtype: str, attention: str = "auto", trust_r
     except (ValueError, RuntimeError, OSError, ImportError, NotImplementedError) as error:
         raise _explained(error, where, attention) from error
     _check_complete(info, where)
-    _drop_gguf_remnants(loaded)
+    if local.gguf_file:
+        _drop_gguf_remnants(loaded)
     in_force = loaded.config._attn_implementation
     if attention not in ("auto", in_force):
         raise UserError(

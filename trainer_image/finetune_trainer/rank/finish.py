@@ -27,6 +27,7 @@ def finish(job: FineTuneJob, prepared: Prepared, output: Path, trainer: JobTrain
     """
     if not trainer.args.should_save:
         return
+    trainer.parts.strategy.before_result()
     trainer.parts.checkpoints.check_fence()
     state = output / contract.STATE_DIR
     aside = state / "result"

@@ -6,6 +6,7 @@ from typing import Any
 
 from finetune_api.spec import Training
 from finetune_trainer.errors import UserError
+from finetune_trainer.model.four_bit import check_four_bit
 
 #: spec.training.precision -> accelerate's mixed_precision.
 _MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
@@ -30,7 +31,7 @@ def check_training(trainer: Any, training: Training) -> None:
             "The loss would depend on the number of ranks; such models are not supported.",
         )
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    if training.method == "full":
+    if not training.has_adapter:
         frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
         if frozen:
             raise UserError("NotInForce", f"method full: {len(frozen)} parameters are frozen, first {frozen[0]}.")
@@ -38,13 +39,16 @@ def check_training(trainer: Any, training: Training) -> None:
         other = [name for name in trained if "lora_" not in name]
         if other or not trained:
             raise UserError(
-                "NotInForce", f"method lora: {len(trained)} parameters are trained, not all of the adapter: {other[:3]}."
+                "NotInForce",
+                f"method {training.method}: {len(trained)} parameters are trained, not all of the adapter: {other[:3]}.",
             )
+    if training.method == "qlora":
+        check_four_bit(model, training.compute_dtype)
     if trainer.is_deepspeed_enabled:  # It computes with copies in the precision's type; its own check looks at the float32 ones.
         return
     low = [f"{name} ({p.dtype})" for name, p in trained.items() if str(p.dtype) != "torch.float32"]
-    if low and training.method == "lora":
-        raise UserError("NotInForce", f"method lora: adapter weights are not float32: {low[:3]}.")
+    if low and training.has_adapter:
+        raise UserError("NotInForce", f"method {training.method}: adapter weights are not float32: {low[:3]}.")
 
 
 def _same(field: str, wanted: object, found: object) -> None:

@@ -12,6 +12,7 @@ from finetune_api.contract import ExitCode
 from finetune_api.load import load_job
 from finetune_trainer.checkpoint import folder
 from finetune_trainer.heartbeat import Heartbeat
+from finetune_trainer.model.four_bit import check_installed, parameter_counts
 from finetune_trainer.prepared import Prepared
 from finetune_trainer.rank.build import build_trainer
 from finetune_trainer.rank.finish import finish
@@ -33,6 +34,8 @@ def train_job(task: RankTask, heartbeat: Heartbeat, stop: StopRequest) -> ExitCo
     job, prepared, output = load_job(Path(task.job_file)), Prepared.read(Path(task.prepared_file)), Path(task.output_dir)
     strategy = strategy_for(job.spec.distributed, prepared.configuration)
     strategy.check_platform(torch.cuda.is_available())
+    if job.spec.training.method == "qlora":
+        check_installed()
     ranks = join(job.spec.distributed, job.spec.run_policy.stall_timeout_seconds)
     timings.mark("process_group")
     trainer, schedule = build_trainer(task, job, prepared, strategy, ranks, heartbeat, stop, timings)
@@ -60,8 +63,7 @@ def train_job(task: RankTask, heartbeat: Heartbeat, stop: StopRequest) -> ExitCo
 
 
 def _tell_start(trainer: JobTrainer, step: int) -> None:
-    sizes = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in trainer.model.parameters()]  # ZeRO-3 leaves none there.
-    total, trained = sum(size for size, _ in sizes), sum(size for size, grad in sizes if grad)
+    total, trained = parameter_counts(trainer.model)
     plan = trainer.parts.plan
     print(
         f"training {trained / 1e6:.2f} of {total / 1e6:.2f} million parameters on {plan.rows} rows, "

@@ -14,6 +14,7 @@ from finetune_trainer.checkpoint.pieces import SavedPieces, write_pieces
 from finetune_trainer.checkpoint.save import TRAINER_STATE
 from finetune_trainer.checkpoint.state import load_state, save_state
 from finetune_trainer.data.reader import Row, Rows
+from finetune_trainer.model.four_bit import measure
 from finetune_trainer.model.packing import check_packing
 from finetune_trainer.rank.batches import FILLER, BatchSampler
 from finetune_trainer.rank.collate import EMPTY_ROW, collate
@@ -64,6 +65,8 @@ class JobTrainer(Trainer):  # type: ignore[misc]
         self.parts.strategy.check_in_force(self, self.parts.ranks.world_size)
         if self.parts.packed:
             check_packing(self.model_wrapped, self.args.device)
+        if self.parts.training.method == "qlora" and self.parts.ranks.rank == 0:
+            print(measure(self.accelerator.unwrap_model(self.model)), flush=True)
         if checkpoint is not None:
             with self.parts.timings.resuming():
                 self._load(Path(checkpoint))

@@ -22,7 +22,7 @@ def model_card(job: FineTuneJob, prepared: Prepared, log: Sequence[Mapping[str, 
         log: lines of trainer_log.jsonl.
         library_versions: distribution -> version.
     """
-    method = "A LoRA adapter" if _lora(job) else "All weights"
+    method = "A LoRA adapter" if job.spec.training.has_adapter else "All weights"
     goal = "supervised fine-tuning" if job.spec.training.stage == "sft" else "continued pretraining"
     versions = ", ".join(f"{name} {version}" for name, version in library_versions.items())
     parts = [
@@ -45,7 +45,7 @@ def _front_matter(job: FineTuneJob, prepared: Prepared) -> str:
     meta: dict[str, Any] = {}
     if job.model.source.startswith("hf://"):
         meta["base_model"] = prepared.model.origin.partition("@")[0]
-    meta["library_name"] = "peft" if _lora(job) else "transformers"
+    meta["library_name"] = "peft" if training.has_adapter else "transformers"
     meta["pipeline_tag"] = "text-generation"
     meta["tags"] = ["finetune-operator", training.stage, training.method]
     uris = [source.uri for source in job.dataset.sources]
@@ -99,7 +99,7 @@ def _settings(job: FineTuneJob) -> Table:
         ("Strategy", spread.strategy),
         ("Seed", str(training.seed)),
     ]
-    if _lora(job):
+    if training.has_adapter:
         lora = training.lora
         modules = lora.target_modules if isinstance(lora.target_modules, str) else ", ".join(lora.target_modules)
         rows.insert(1, ("LoRA", f"rank {lora.rank}, alpha {lora.alpha:g}, dropout {lora.dropout:g}, on {modules}"))
@@ -115,23 +115,40 @@ def _data(job: FineTuneJob, prepared: Prepared) -> str:
 
 
 def _loading(job: FineTuneJob, prepared: Prepared) -> str:
-    base = prepared.model
-    lines = ["from transformers import AutoModelForCausalLM, AutoTokenizer", ""]
-    if _lora(job):
-        revision = f", revision={base.revision!r}" if base.revision else ""
-        file = job.model.gguf_file  # Not base.gguf_file: prepare has turned it into a plain folder in its cache.
-        gguf = f", gguf_file={file!r}" if file else ""
-        lines.insert(0, "from peft import PeftModel")
-        lines += [
-            f"base = AutoModelForCausalLM.from_pretrained({_base_name(prepared)!r}{revision}{gguf})",
-            'model = PeftModel.from_pretrained(base, "PATH/OF/THIS/FOLDER")',
+    base, training = prepared.model, job.spec.training
+    if not training.has_adapter:
+        return _code(["AutoModelForCausalLM"], ['model = AutoModelForCausalLM.from_pretrained("PATH/OF/THIS/FOLDER")'])
+    revision = f", revision={base.revision!r}" if base.revision else ""
+    file = job.model.gguf_file  # Not base.gguf_file: prepare has turned it into a plain folder in its cache.
+    gguf = f", gguf_file={file!r}" if file else ""
+    names, before, four_bit = ["AutoModelForCausalLM"], [], ""
+    if training.method == "qlora" and not file:
+        names.append("BitsAndBytesConfig")
+        before = [
+            "# As it was trained, in 4 bits; without quantization_config the adapter fits the base model as it is, too.",
+            "four_bit = BitsAndBytesConfig(",
+            '    load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,',
+            f'    bnb_4bit_compute_dtype="{training.compute_dtype}",',
+            ")",
         ]
-    else:
-        lines.append('model = AutoModelForCausalLM.from_pretrained("PATH/OF/THIS/FOLDER")')
-    lines.append('tokenizer = AutoTokenizer.from_pretrained("PATH/OF/THIS/FOLDER")')
-    if _lora(job) and job.spec.output.merge_adapter:
-        lines += ["", f"# The adapter merged into its base model is in {MERGED_DIR}/ and needs no peft."]
-    return "\n".join(lines)
+        four_bit = ", quantization_config=four_bit"
+    lines = [
+        *before,
+        f"base = AutoModelForCausalLM.from_pretrained({_base_name(prepared)!r}{revision}{gguf}{four_bit})",
+        'model = PeftModel.from_pretrained(base, "PATH/OF/THIS/FOLDER")',
+    ]
+    merged = (
+        ["", f"# The adapter merged into its base model is in {MERGED_DIR}/ and needs no peft."]
+        if job.spec.output.merge_adapter
+        else []
+    )
+    return _code(names, lines, ["from peft import PeftModel"], merged)
+
+
+def _code(names: Sequence[str], model: Sequence[str], first: Sequence[str] = (), last: Sequence[str] = ()) -> str:
+    """`names` are what it takes from transformers, besides the tokenizer."""
+    imports = f"from transformers import {', '.join(sorted([*names, 'AutoTokenizer']))}"
+    return "\n".join([*first, imports, "", *model, 'tokenizer = AutoTokenizer.from_pretrained("PATH/OF/THIS/FOLDER")', *last])
 
 
 def _section(title: str, body: str) -> str:
@@ -147,10 +164,6 @@ def _table(head: tuple[str, str], rows: Table) -> str:
 
 def _base_name(prepared: Prepared) -> str:
     return prepared.model.origin.partition("@")[0]
-
-
-def _lora(job: FineTuneJob) -> bool:
-    return job.spec.training.method == "lora"
 
 
 def _words(name: str) -> str:

@@ -56,6 +56,9 @@ class Strategy(ABC):
     def pieces(self, trainer: Any) -> Iterator[Piece]:
         """What this rank writes into a checkpoint: its part of trained weights, optimizer state and persistent buffers."""
 
+    def before_result(self) -> None:
+        """Called on the rank that writes the result, which may load the plain model once more, without the others."""
+
 
 def not_in_force(wanted: str, found: str) -> UserError:
     """The error of check_in_force."""

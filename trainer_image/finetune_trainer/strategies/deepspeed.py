@@ -79,6 +79,12 @@ class DeepSpeed(Strategy):
         elif self._stage == 3:
             zero3.check(self.name, engine, trained, world_size, self._offload_optimizer, self._offload_weights)
 
+    def before_result(self) -> None:
+        """With stage 3 still in force, transformers would split the next model that is loaded, and wait for the other ranks."""
+        from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+
+        unset_hf_deepspeed_config()
+
     def pieces(self, trainer: Any) -> Iterator[Piece]:
         """This rank's partition; what nobody splits is written by rank 0."""
         engine = trainer.model_wrapped

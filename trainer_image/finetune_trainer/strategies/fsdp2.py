@@ -18,6 +18,7 @@ class Fsdp2(Fsdp):
 
     def before_wrapping(self, trainer: Any) -> None:
         """The loss is not rounded."""
+        super().before_wrapping(trainer)
         accelerate_fsdp2_loss.keep(trainer.accelerator.state.fsdp_plugin)
 
     def check_in_force(self, trainer: Any, world_size: int) -> None:
@@ -31,7 +32,7 @@ class Fsdp2(Fsdp):
         units = sum(isinstance(module, FSDPModule) for module in model.modules())
         if units < 2:
             raise not_in_force(self.name, "no layer is a unit of its own")
-        for name, parameter in trained_parameters(model).items():
+        for name, parameter in model.named_parameters():
             if not isinstance(parameter, DTensor):
                 raise not_in_force(self.name, f"{name} is not sharded")
             if parameter.device_mesh.size() != world_size or not all(isinstance(p, Shard) for p in parameter.placements):
