@@ -14,8 +14,6 @@ from finetune_api.spec import FineTuneJobSpec
 
 ROOT = Path(__file__).parent.parent
 PARTS = {field.alias or name for name, field in FineTuneJobSpec.model_fields.items()}
-#: Described already, not yet in the API. These examples have to fail; as soon as one does not, its feature leaves this list.
-AWAITED = re.compile(r"method: qlora")
 
 
 def _examples() -> list[Any]:
@@ -33,8 +31,7 @@ def _examples() -> list[Any]:
             else:
                 continue
             line = text.count("\n", 0, match.start()) + 1
-            marks = [pytest.mark.xfail(strict=True, reason="not in the API yet")] if AWAITED.search(match[1]) else []
-            found.append(pytest.param(document, id=f"{page.name}:{line}", marks=marks))
+            found.append(pytest.param(document, id=f"{page.name}:{line}"))
     return found
 
 
