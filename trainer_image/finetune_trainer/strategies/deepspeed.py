@@ -118,7 +118,7 @@ def _masters(optimizer: Any) -> dict[int, Any]:
 
 
 def _to_cpu(offload: Mapping[str, Any] | None) -> bool:
-    return offload is not None and offload["device"] == "cpu"
+    return offload is not None and bool(offload.get("device") == "cpu")
 
 
 def _numel(parameter: Any) -> int:

@@ -8,23 +8,15 @@ conversion goes by, is wrong with round_robin_gradients: it counts as if the par
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-from finetune_trainer.checkpoint.pieces import VALUE, Piece, SavedPieces
+from finetune_trainer.checkpoint.pieces import Piece, SavedPieces
 from finetune_trainer.strategies.base import not_in_force
+from finetune_trainer.strategies.flat import Run, fill, piece
 from finetune_trainer.strategies.whole import trained_parameters
 
 #: DeepSpeed fills a partition up to a multiple of this many bytes and more; a tenth covers it for models worth splitting.
 _PADDING_ELEMENTS = 4096
-
-
-class _Fragment(NamedTuple):
-    """What this rank has of a parameter: `length` elements from `start` on, at `offset` in the partition of its group."""
-
-    start: int
-    length: int
-    offset: int
-    flat: Any
 
 
 def check(name: str, optimizer: Any, stage: int, trained: int, world_size: int, offload: bool) -> None:
@@ -49,40 +41,23 @@ def check(name: str, optimizer: Any, stage: int, trained: int, world_size: int, 
 
 
 def pieces(module: Any, optimizer: Any) -> Iterator[Piece]:
-    """This rank's fragment of each parameter that it has one of."""
-    fragments = _fragments(optimizer)
+    """This rank's run of each parameter that it has one of."""
+    runs = _runs(optimizer)
     for name, parameter in trained_parameters(module).items():
-        fragment = fragments.get(id(parameter))
-        if fragment is None:
-            continue
-        state = optimizer.optimizer.state.get(fragment.flat, {})
-        tensors = {key: _cut(tensor, fragment) for key, tensor in state.items()}
-        yield Piece(name, tuple(parameter.shape), fragment.start, {VALUE: _cut(fragment.flat, fragment), **tensors})
+        if (run := runs.get(id(parameter))) is not None:
+            yield piece(name, tuple(parameter.shape), run, optimizer.optimizer)
 
 
 def load(module: Any, optimizer: Any, saved: SavedPieces) -> None:
     """Fill this rank's partitions, then give all ranks the new weights."""
-    import torch
-
-    fragments = _fragments(optimizer)
+    runs = _runs(optimizer)
     for name, parameter in trained_parameters(module).items():
-        fragment = fragments.get(id(parameter))
-        if fragment is None:
-            continue
-        state = optimizer.optimizer.state[fragment.flat]
-        for key, tensor in saved.read(name, fragment.start, fragment.length).items():
-            if key == VALUE:
-                _cut(fragment.flat, fragment).copy_(tensor)
-            elif tensor.dim() == 0:
-                state[key] = tensor.clone()
-            else:
-                if key not in state:
-                    state[key] = torch.zeros_like(fragment.flat)
-                _cut(state[key], fragment).copy_(tensor)
+        if (run := runs.get(id(parameter))) is not None:
+            fill(run, saved.read(name, run.start, run.length), optimizer.optimizer)
     optimizer.update_lp_params()
 
 
-def _fragments(optimizer: Any) -> dict[int, _Fragment]:
+def _runs(optimizer: Any) -> dict[int, Run]:
     """id of a parameter -> what this rank has of it."""
     import torch.distributed as dist
 
@@ -93,10 +68,5 @@ def _fragments(optimizer: Any) -> dict[int, _Fragment]:
         for parameter, offset in zip(parameters, offsets, strict=True):
             low, high = max(offset, first), min(offset + parameter.numel(), first + flat.numel())
             if low < high:
-                found[id(parameter)] = _Fragment(low - offset, high - low, low - first, flat)
+                found[id(parameter)] = Run(low - offset, high - low, low - first, flat)
     return found
-
-
-def _cut(tensor: Any, fragment: _Fragment) -> Any:
-    """The fragment of a tensor that is as long as the partition; a step count as it is."""
-    return tensor.data.narrow(0, fragment.offset, fragment.length) if tensor.shape == fragment.flat.shape else tensor

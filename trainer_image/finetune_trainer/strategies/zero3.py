@@ -7,20 +7,12 @@ rank's part lies in the flat buffer of its sub-group. Seen in DeepSpeed 0.19 (ru
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-from finetune_trainer.checkpoint.pieces import VALUE, Piece, SavedPieces
+from finetune_trainer.checkpoint.pieces import Piece, SavedPieces
 from finetune_trainer.strategies.base import not_in_force
+from finetune_trainer.strategies.flat import Run, fill, piece
 from finetune_trainer.strategies.whole import trained_parameters
-
-
-class _Part(NamedTuple):
-    """This rank's part of a parameter: `length` elements from `start` on, at `offset` in the sub-group's flat buffer."""
-
-    start: int
-    length: int
-    group: int
-    offset: int
 
 
 def check(name: str, engine: Any, trained: int, world_size: int, offload_optimizer: bool, offload_weights: bool) -> None:
@@ -57,34 +49,17 @@ def check(name: str, engine: Any, trained: int, world_size: int, offload_optimiz
 def pieces(module: Any, optimizer: Any) -> Iterator[Piece]:
     """This rank's part of each parameter, without what fills up the last part."""
     for name, parameter in trained_parameters(module).items():
-        part = _part(parameter, optimizer)
-        if part.length <= 0:
-            continue
-        flat = optimizer.fp32_partitioned_groups_flat[part.group]
-        state = optimizer.optimizer.state.get(flat, {})
-        tensors = {key: _cut(tensor, flat, part) for key, tensor in state.items()}
-        yield Piece(name, tuple(parameter.ds_shape), part.start, {VALUE: _cut(flat, flat, part), **tensors})
+        run = _run(parameter, optimizer)
+        if run.length > 0:
+            yield piece(name, tuple(parameter.ds_shape), run, optimizer.optimizer)
 
 
 def load(module: Any, optimizer: Any, saved: SavedPieces) -> None:
     """Fill this rank's parts, then the weights that the forward pass gathers."""
-    import torch
-
-    state = optimizer.optimizer.state
     for name, parameter in trained_parameters(module).items():
-        part = _part(parameter, optimizer)
-        if part.length <= 0:
-            continue
-        flat = optimizer.fp32_partitioned_groups_flat[part.group]
-        for key, tensor in saved.read(name, part.start, part.length).items():
-            if key == VALUE:
-                _cut(flat, flat, part).copy_(tensor)
-            elif tensor.dim() == 0:
-                state[flat][key] = tensor.clone()
-            else:
-                if key not in state[flat]:
-                    state[flat][key] = torch.zeros_like(flat)
-                _cut(state[flat][key], flat, part).copy_(tensor)
+        run = _run(parameter, optimizer)
+        if run.length > 0:
+            fill(run, saved.read(name, run.start, run.length), optimizer.optimizer)
     persistent = optimizer.persistent_parameters
     if persistent:  # Small ones, which every rank keeps whole after the first step: their copies are old now.
         persistent[0].partition(persistent)
@@ -94,14 +69,9 @@ def load(module: Any, optimizer: Any, saved: SavedPieces) -> None:
         persistent[0].all_gather(persistent)
 
 
-def _part(parameter: Any, optimizer: Any) -> _Part:
+def _run(parameter: Any, optimizer: Any) -> Run:
     import torch.distributed as dist
 
     group, offset, size = optimizer.grad_position[optimizer.get_param_id(parameter)]
     start = dist.get_rank(parameter.ds_process_group) * size
-    return _Part(start, min(size, parameter.ds_numel - start), group, offset)
-
-
-def _cut(tensor: Any, flat: Any, part: _Part) -> Any:
-    """The part of a tensor that is as long as the sub-group's buffer; a step count as it is."""
-    return tensor.data.narrow(0, part.offset, part.length) if tensor.shape == flat.shape else tensor
+    return Run(start, min(size, parameter.ds_numel - start), offset, optimizer.fp32_partitioned_groups_flat[group])
