@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from finetune_api.contract import Progress
 from finetune_api.status import Condition, Failure, FineTuneJobStatus
 from finetune_operator.shell.metrics import OTHER, REASONS, Metrics
 from metrics.exposed import a_job, job_rows, operator_rows, state, training_rows
+from metrics.programs import program
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
 CREATED, NOW = 1_000.0, 1_100.0
@@ -32,6 +34,16 @@ def test_the_documentation_names_every_reason_and_alert():
     groups = yaml.safe_load((CHART / "alerts" / "finetune.yaml").read_text())["groups"]
     alerts = [rule["alert"] for group in groups for rule in group["rules"]]
     assert re.findall(r"^\| `(FineTune\w+)`", PAGE, re.MULTILINE) == alerts
+
+
+def test_prometheus_takes_the_scrape_configuration_of_the_documentation(tmp_path: Path):
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    discovery = "kubernetes_sd_configs: [{role: pod}]"  # Debian's Prometheus is built without it.
+    assert discovery in block
+    (tmp_path / "prometheus.yaml").write_text(block.replace(discovery, "static_configs: []"))
+    argv = [program("promtool"), "check", "config", str(tmp_path / "prometheus.yaml")]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None:

@@ -40,10 +40,11 @@ def test_all_can_be_set():
         "HEALTH_PORT": "9000",
         "NAMESPACES": " a, b,a,",
         "LOG_LEVEL": "DEBUG",
+        "JOB_SERIES": "50",
         "SERVICE_HOST": "10.0.0.1",  # Kubernetes' own, of a Service with the operator's name.
     }
     settings = OperatorSettings.from_env(IMAGE | {f"FINETUNE_OPERATOR_{name}": value for name, value in env.items()})
-    assert settings == OperatorSettings(Config("example/trainer:1", "Never", 5.0), 9000, ("a", "b"), "DEBUG")
+    assert settings == OperatorSettings(Config("example/trainer:1", "Never", 5.0), 9000, ("a", "b"), "DEBUG", 50)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,7 @@ def test_all_can_be_set():
         ("HEALTH_PORT", "-1"),
         ("NAMESPACES", "a,B"),
         ("LOG_LEVEL", "loud"),
+        ("JOB_SERIES", "1001"),
     ],
 )
 def test_a_wrong_value_is_one_line(name: str, value: str):

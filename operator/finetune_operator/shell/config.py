@@ -36,8 +36,8 @@ class OperatorSettings:
     config: Config
     health_port: int = 8081
     namespaces: tuple[str, ...] = ()
-    job_series: int = 0
     log_level: LogLevel = "INFO"
+    job_series: int = 0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> OperatorSettings:
