@@ -108,7 +108,7 @@ def test_series_of_single_jobs_are_bounded():
     jobs = [a_job(name, progress={"step": 3}) for name in "abc"] + [a_job("d", "Succeeded", progress={"step": 9})]
     families = state(jobs, 2)
     labels = [sample.labels for family in families.values() for sample in family.samples]
-    assert {each["job"] for each in labels if "job" in each} == {"a", "b"}
+    assert {each["job_name"] for each in labels if "job_name" in each} == {"a", "b"}
     assert [sample.value for sample in families["finetune_operator_job_step"].samples] == [3, 3]
     assert families["finetune_operator_job_loss"].samples == []
-    assert not any("job" in sample.labels for family in state(jobs, 0).values() for sample in family.samples)
+    assert not any("job_name" in sample.labels for family in state(jobs, 0).values() for sample in family.samples)

@@ -16,6 +16,8 @@ from finetune_operator.shell.cache import Cache, key_of
 from finetune_operator.shell.queue import WorkQueue
 from finetune_operator.shell.resources import FINETUNE_JOBS
 
+#: Not namespace and job: Prometheus gives these to every target that it scrapes.
+_JOB_LABELS = ("job_namespace", "job_name")
 #: Name of a gauge of a single job -> its meaning and its field of status.progress; None: status.restarts.
 _JOB_GAUGES: Mapping[str, tuple[str, str | None]] = {
     "step": ("Optimizer steps done.", "step"),
@@ -62,7 +64,7 @@ class StateMetrics(Collector):
 
 
 def _of_jobs(jobs: Iterable[Manifest]) -> Iterator[GaugeMetricFamily]:
-    families = {name: _family(f"job_{name}", text, "namespace", "job") for name, (text, _) in _JOB_GAUGES.items()}
+    families = {name: _family(f"job_{name}", text, *_JOB_LABELS) for name, (text, _) in _JOB_GAUGES.items()}
     for job in jobs:
         status = job["status"]
         for name, (_, field) in _JOB_GAUGES.items():

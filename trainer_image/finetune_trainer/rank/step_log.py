@@ -109,4 +109,4 @@ class StepLog:
 
     def _step_time(self, step: int, busy: float) -> float | None:
         first = self.window.first_step
-        return None if first is None else round(busy / (step - first + 1), 4)
+        return None if first is None else round(busy / (step - first + 1), 6)
