@@ -105,7 +105,8 @@ class _Doc(BaseModel):
 class Progress(_Doc):
     """What GET /progress of node 0's launcher answers; unknown values are absent.
 
-    Units: learning rate and loss as logged, tokensPerSecond over all ranks, etaSeconds in seconds, epoch as a fraction.
+    Units: learning rate and loss as logged, tokensPerSecond over all ranks, etaSeconds in seconds, epoch as a fraction; stepSeconds
+    without evaluation and saving; checkpointSeconds for which training stood still for the last checkpoint.
     """
 
     phase: Phase = "starting"
@@ -119,8 +120,10 @@ class Progress(_Doc):
     grad_norm: float | None = None
     learning_rate: float | None = None
     tokens_per_second: float | None = None
+    step_seconds: float | None = None
     eta_seconds: float | None = None
     last_checkpoint_step: int | None = None
+    checkpoint_seconds: float | None = None
     updated_at: float = Field(0.0, description="Unix time of the last change.")
 
 

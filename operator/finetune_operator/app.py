@@ -7,8 +7,7 @@ import logging
 import os
 import signal
 import sys
-from collections import Counter
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 from typing import Any
 
 import kopf
@@ -27,6 +26,7 @@ from finetune_operator.shell.queue import WorkQueue
 from finetune_operator.shell.reconciler import Reconciler
 from finetune_operator.shell.resync import INTERVAL_SECONDS, Resync
 from finetune_operator.shell.settings import kopf_settings
+from finetune_operator.shell.state_metrics import StateMetrics
 from finetune_operator.shell.workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -71,8 +71,7 @@ async def run(settings: OperatorSettings) -> None:
     poller = Poller(queue.add, min(_POLL_SECONDS, settings.config.progress_seconds), metrics)
     workers = Workers(queue, Reconciler(kube, cache, poller, settings.config, metrics).reconcile, metrics)
     resync = Resync(kube, cache, settings.namespaces, queue.add)
-    metrics.gauge("finetune_queue_depth", "Jobs that wait for a worker.", lambda: len(queue))
-    metrics.gauges("finetune_jobs", "Jobs by phase.", "phase", lambda: _phases(cache))
+    metrics.registry.register(StateMetrics(queue, cache, settings.job_series))
     health = HealthServer(settings.health_port, lambda: _ailing(workers, resync), lambda: resync.complete, metrics)
     registry = kopf.OperatorRegistry()
     register(registry, cache, queue, resync.soon)
@@ -139,7 +138,3 @@ def _ailing(workers: Workers, resync: Resync) -> str:
     if resync.idle_seconds() > INTERVAL_SECONDS + _HANGING_SECONDS:
         return f"nothing was listed for {resync.idle_seconds():.0f} s"
     return f"the watch of {resync.silent_watch} is silent" if resync.silent_watch else ""
-
-
-def _phases(cache: Cache) -> Iterable[tuple[str, float]]:
-    return Counter((manifest.get("status") or {}).get("phase") or "Pending" for manifest in cache.finetune_jobs()).items()

@@ -156,7 +156,9 @@ def test_a_sentence_about_a_job_that_does_not_run_is_news() -> None:
 
 def test_the_first_step_is_told_at_once() -> None:
     loading = TRAINING.model_copy(update={"progress": Progress(phase="loading")})
-    assert write_after(loading, TRAINING, written_at=START, interval=30, now=START + 1) == 0
+    loaded = TRAINING.model_copy(update={"progress": Progress(phase="loading", step=0)})
+    for old, new in ((loading, loaded), (loaded, TRAINING)):
+        assert write_after(old, new, written_at=START, interval=30, now=START + 1) == 0
 
 
 def test_numbers_wait_no_longer_than_the_interval() -> None:

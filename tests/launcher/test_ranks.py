@@ -225,6 +225,6 @@ def test_progress_while_training_and_sigterm_to_one_rank(nodes):
     port = node.http_port
     progress = wait_for(lambda: (p := json.loads(get(port, "/progress"))).get("step") and p)
     assert progress["phase"] == "training" and progress["totalSteps"] == 100 and abs(progress["updatedAt"] - time.time()) < 5
-    assert "finetune_step " in get(port, "/metrics") and get(port, "/healthz") == "ok\n"
+    assert "finetune_training_step " in get(port, "/metrics") and get(port, "/healthz") == "ok\n"
     os.kill(group.rank_pids(2)[1], signal.SIGTERM)
     assert node.ended() == ExitCode.PREEMPTED

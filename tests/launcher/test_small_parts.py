@@ -49,8 +49,8 @@ def test_progress_is_the_newest_heartbeat_in_the_contracts_words():
 
 def test_metrics_leave_out_what_is_not_known():
     text = progress.metrics(Progress(phase="training", step=4, tokens_per_second=12.5)).decode()
-    assert "finetune_step 4.0" in text and "finetune_tokens_per_second 12.5" in text
-    assert 'finetune_phase{phase="training"} 1.0' in text and "finetune_loss" not in text
+    assert "finetune_training_step 4.0" in text and "finetune_training_tokens_per_second 12.5" in text
+    assert 'finetune_training_phase{phase="training"} 1.0' in text and "finetune_training_loss" not in text
 
 
 def test_two_signals_of_one_ctrl_c_are_one_request(monkeypatch):

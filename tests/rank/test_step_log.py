@@ -1,5 +1,6 @@
 """trainer_log.jsonl: windows, and what is kept on resume."""
 
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,11 +29,12 @@ def test_lines_after_the_checkpoint_are_done_again_not_twice(tmp_path: Path) -> 
 
 
 def test_a_window_spans_the_steps_since_the_last_loss(tmp_path: Path) -> None:
-    log = StepLog(tmp_path / "log", 0, total_steps=10)
+    log = StepLog(tmp_path / "log", 0, total_steps=10, _window_started=time.monotonic() - 6)
     for step in (1, 2, 3):
         log.window.add(step, samples=2, tokens=10, digest=step)
     log.write(3, 0.3, {"eval_loss": 2.0})
     line = log.write(3, 0.3, {"loss": 1.0})
     assert (line["first_step"], line["samples"], line["sample_digest"]) == (1, 6, f"{1 + 2 + 3:x}")
+    assert 2 <= line["step_time"] < 3
     log.window.add(4, samples=2, tokens=10, digest=4)
     assert log.write(4, 0.4, {"loss": 1.0})["first_step"] == 4

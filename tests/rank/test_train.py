@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from safetensors.torch import load_file
 
 import gang
-from finetune_trainer import fence
+from finetune_api.contract import Progress
+from finetune_trainer import fence, heartbeat
 
 
 @pytest.fixture
@@ -51,6 +53,18 @@ def test_extra_arguments_reach_the_trainer(tiny_llama: Path, data: Path, tmp_pat
     )
     assert usual.lines[0]["loss"] == other.lines[0]["loss"]
     assert usual.lines[-1]["loss"] != other.lines[-1]["loss"]
+
+
+def test_the_heartbeat_tells_how_long_steps_and_checkpoints_take(
+    tiny_llama: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    gang.run(gang.job(tiny_llama, data, settings(saveSteps=2)), tmp_path / "out", ranks=1)
+    (beat,) = map(heartbeat.read, tmp_path.glob("*/rank-0.json"))
+    assert beat is not None
+    progress = Progress(**beat.progress)
+    assert progress.last_checkpoint_step == 3 and 0 < (progress.checkpoint_seconds or 0) < 60
+    assert 0 < (progress.step_seconds or 0) < 60
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tiny_llama: Path, data: Path, tmp_path: Path) -> None:

@@ -10,15 +10,23 @@ import pytest
 from cluster.api import Api
 from cluster.control_plane import ControlPlane
 from cluster.operator_process import operator_process
+from cluster.ports import free_port
 from cluster.process import Process
 from shell.jobs import Submit, Submitted, claim, finetune_job
 
 
 @pytest.fixture(scope="session")
-def operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+def operator_port() -> int:
+    """Port of the operator's /metrics."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def operator(control_plane: ControlPlane, operator_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     """The operator, running. In the audit log it is the user `operator`."""
     log = tmp_path_factory.mktemp("operator") / "log"
-    process = operator_process(control_plane.kubeconfig_for("operator"), log, {"FINETUNE_OPERATOR_PROGRESS_SECONDS": "1"})
+    env = {"FINETUNE_OPERATOR_PROGRESS_SECONDS": "1", "FINETUNE_OPERATOR_HEALTH_PORT": str(operator_port)}
+    process = operator_process(control_plane.kubeconfig_for("operator"), log, env)
     process.start()
     yield process
     process.kill()

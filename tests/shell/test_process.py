@@ -40,10 +40,11 @@ def test_all_can_be_set():
         "HEALTH_PORT": "9000",
         "NAMESPACES": " a, b,a,",
         "LOG_LEVEL": "DEBUG",
+        "JOB_SERIES": "50",
         "SERVICE_HOST": "10.0.0.1",  # Kubernetes' own, of a Service with the operator's name.
     }
     settings = OperatorSettings.from_env(IMAGE | {f"FINETUNE_OPERATOR_{name}": value for name, value in env.items()})
-    assert settings == OperatorSettings(Config("example/trainer:1", "Never", 5.0), 9000, ("a", "b"), "DEBUG")
+    assert settings == OperatorSettings(Config("example/trainer:1", "Never", 5.0), 9000, ("a", "b"), "DEBUG", 50)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,7 @@ def test_all_can_be_set():
         ("HEALTH_PORT", "-1"),
         ("NAMESPACES", "a,B"),
         ("LOG_LEVEL", "loud"),
+        ("JOB_SERIES", "1001"),
     ],
 )
 def test_a_wrong_value_is_one_line(name: str, value: str):
@@ -130,10 +132,10 @@ def test_it_serves_its_namespaces_and_tells_of_itself(nobody_else: None, served:
     assert Submitted(api, namespace).status() == {}
     lines = [json.loads(line) for line in process.log.read_text().splitlines()]
     assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
-    eventually(lambda: 'finetune_jobs{phase="Pending"} 2.0' in _get(port, "/metrics")[1])
+    eventually(lambda: 'finetune_operator_jobs{phase="Pending"} 2.0' in _get(port, "/metrics")[1])
     metrics = _get(port, "/metrics")[1]
-    assert 'finetune_api_requests_total{code="201",resource="jobs",verb="POST"} 2.0' in metrics
-    assert "finetune_queue_depth 0.0" in metrics and 'finetune_reconciles_total{result="done"}' in metrics
+    assert 'finetune_operator_api_requests_total{code="201",resource="jobs",verb="POST"} 2.0' in metrics
+    assert "finetune_operator_queue_depth 0.0" in metrics and 'finetune_operator_reconciles_total{result="done"}' in metrics
     assert "served-a" not in metrics  # As many label values as jobs would be too many.
     assert "correct horse" not in process.log.read_text()
 

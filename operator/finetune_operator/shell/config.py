@@ -30,17 +30,19 @@ class OperatorSettings:
         config: what the core needs of it.
         health_port: port of /healthz, /readyz and /metrics.
         namespaces: those that are served; none: all.
+        job_series: of at most so many running jobs there are metrics of their own; 0: of none.
     """
 
     config: Config
     health_port: int = 8081
     namespaces: tuple[str, ...] = ()
     log_level: LogLevel = "INFO"
+    job_series: int = 0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> OperatorSettings:
         """Read FINETUNE_OPERATOR_TRAINER_IMAGE (required), _IMAGE_PULL_POLICY, _PROGRESS_SECONDS, _HEALTH_PORT, _NAMESPACES
-        (separated by commas) and _LOG_LEVEL. An empty variable counts as not set.
+        (separated by commas), _JOB_SERIES and _LOG_LEVEL. An empty variable counts as not set.
 
         Raises:
             ConfigError: a variable is missing or wrong.
@@ -57,6 +59,7 @@ class OperatorSettings:
             ),
             health_port=_number(given, "HEALTH_PORT", 8081, least=1, most=65535),
             namespaces=_namespaces(given),
+            job_series=_number(given, "JOB_SERIES", 0, least=0, most=1000),
             log_level=_choice(given, "LOG_LEVEL", LogLevel, "INFO"),
         )
 

@@ -1,14 +1,33 @@
-"""What the operator counts, for Prometheus. No metric is labelled with names of jobs: their number has no bound."""
+"""What the operator counts, for Prometheus. No label here takes names of jobs: their number has no bound.
+
+docs/metrics.md says what each means. What is read at the time of a scrape is in state_metrics.py.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+
+from finetune_api.status import FineTuneJobStatus
 
 _SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+#: From a second to hours: waiting for a node, pulling an image, downloading a model.
+_START_SECONDS = (1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
+#: Why attempts end that are started again. Whatever else a trainer may say is counted as Other: the label has a bound.
+REASONS = (
+    "Disrupted",
+    "Error",
+    "Evicted",
+    "Killed",
+    "LauncherDied",
+    "NodeLost",
+    "OutOfMemory",
+    "PeerLost",
+    "PodFailed",
+    "Preempted",
+    "RankFailed",
+    "Stalled",
+)
+OTHER = "Other"
 
 
 class Metrics:
@@ -18,50 +37,57 @@ class Metrics:
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        self.reconciles = Counter("finetune_reconciles", "Reconciliations of a job.", ["result"], registry=self.registry)
-        self.reconcile_seconds = Histogram(
-            "finetune_reconcile_seconds", "Duration of a reconciliation.", buckets=_SECONDS, registry=self.registry
+        self.reconciles = self._counter("reconciles", "Reconciliations of a job, by how they ended.", "result")
+        self.reconcile_seconds = self._histogram("reconcile_duration_seconds", "How long a reconciliation took.", _SECONDS)
+        self.queue_seconds = self._histogram("queue_wait_seconds", "How long a job that was due waited for a worker.", _SECONDS)
+        self.api_requests = self._counter(
+            "api_requests", "Requests to the API server; code none: no answer came.", "verb", "resource", "code"
         )
-        self.queue_seconds = Histogram(
-            "finetune_queue_seconds", "Time that a job waited until a worker was free.", buckets=_SECONDS, registry=self.registry
+        self.api_seconds = self._histogram(
+            "api_request_duration_seconds", "How long requests to the API server took.", _SECONDS, "verb"
         )
-        self.api_requests = Counter(
-            "finetune_api_requests", "Requests to the API server.", ["verb", "resource", "code"], registry=self.registry
+        self.restarts = self._counter(
+            "restarts",
+            "Attempts that ended and are followed by another; kind restart counts against maxRestarts, kind preemption does not.",
+            "kind",
+            "reason",
         )
-        self.api_seconds = Histogram(
-            "finetune_api_request_seconds",
-            "Duration of requests to the API server.",
-            ["verb"],
-            buckets=_SECONDS,
-            registry=self.registry,
+        self.running_seconds = self._histogram(
+            "job_time_to_running_seconds", "From a job's creation until all its nodes first ran.", _START_SECONDS
         )
-        self.restarts = Counter(
-            "finetune_restarts",
-            "Attempts that were started again, by the reason the last one ended.",
-            ["reason"],
-            registry=self.registry,
+        self.first_step_seconds = self._histogram(
+            "job_time_to_first_step_seconds", "From a job's creation until its first optimizer step was seen.", _START_SECONDS
         )
-        self.polls = Counter("finetune_progress_polls", "Requests for a job's progress.", ["result"], registry=self.registry)
+        self.polls = self._counter("progress_polls", "Requests to launchers for a job's progress, by how they ended.", "result")
+        for kind in ("restart", "preemption"):
+            for reason in (*REASONS, OTHER):  # The first one is an increase only if there was a zero before it.
+                self.restarts.labels(kind, reason)
 
-    def gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
-        """Add a gauge that is read when it is scraped."""
-        self.registry.register(_Read(lambda: [GaugeMetricFamily(name, documentation, value=read())]))
+    def written(self, created_at: float, old: FineTuneJobStatus, new: FineTuneJobStatus, now: float) -> None:
+        """A job's status was changed from `old` to `new`.
 
-    def gauges(self, name: str, documentation: str, label: str, read: Callable[[], Iterable[tuple[str, float]]]) -> None:
-        """Add a gauge per value of a label, read when they are scraped."""
+        Args:
+            created_at, now: Unix seconds.
+        """
+        reason = new.last_failure.reason if new.last_failure is not None else OTHER
+        reason = reason if reason in REASONS else OTHER
+        if new.restarts > old.restarts:
+            self.restarts.labels("restart", reason).inc()
+        if new.preemptions > old.preemptions:
+            self.restarts.labels("preemption", reason).inc()
+        if new.attempt > 0 or any(condition.type == "Suspended" for condition in new.conditions):
+            return  # Its start was held up by more than what these times are about.
+        if old.phase != "Running" and new.phase == "Running":
+            self.running_seconds.observe(now - created_at)
+        if not _steps(old) and _steps(new) and new.progress is not None and new.progress.phase != "loading":
+            self.first_step_seconds.observe(now - created_at)
 
-        def family() -> list[GaugeMetricFamily]:
-            metric = GaugeMetricFamily(name, documentation, labels=[label])
-            for value, number in read():
-                metric.add_metric([value], number)
-            return [metric]
+    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        return Counter(f"finetune_operator_{name}", documentation, labels, registry=self.registry)
 
-        self.registry.register(_Read(family))
+    def _histogram(self, name: str, documentation: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"finetune_operator_{name}", documentation, labels, buckets=buckets, registry=self.registry)
 
 
-class _Read(Collector):
-    def __init__(self, read: Callable[[], Iterable[GaugeMetricFamily]]) -> None:
-        self._read = read
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        yield from self._read()
+def _steps(status: FineTuneJobStatus) -> int:
+    return 0 if status.progress is None else status.progress.step or 0

@@ -46,6 +46,11 @@ class WorkQueue(Generic[K]):
         """Keys that are due, not counting those being worked on."""
         return len(self._waiting) + len(self._again)
 
+    def oldest_seconds(self) -> float:
+        """How long the key has waited that was due first; 0 when none waits."""
+        due = (*self._waiting.values(), *self._again.values())
+        return asyncio.get_running_loop().time() - min(due) if due else 0.0
+
     def add(self, key: K) -> None:
         """Work on `key` as soon as possible."""
         if timer := self._delayed.pop(key, None):

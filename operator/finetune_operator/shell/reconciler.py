@@ -61,7 +61,6 @@ _KNOWN = 256
 #: The Job controller must have seen the pod's failure first, or the nudge tells it nothing.
 _NUDGE_AFTER_SECONDS = 0.02
 _LONGEST_MESSAGE = 4096
-_RESTARTED = ("Restarting", "Preempted")
 
 
 class Reconciler:
@@ -228,9 +227,7 @@ class Reconciler:
             return False
         if plan.status.progress != job.status.progress:
             self._progress_written[job.key] = self._clock()
-        for event in plan.events:
-            if event.reason in _RESTARTED:
-                self._metrics.restarts.labels(event.reason).inc()
+        self._metrics.written(job.created_at, job.status, plan.status, self._clock())
         await self._recorder.record(job, plan.events, self._clock())
         return True
 

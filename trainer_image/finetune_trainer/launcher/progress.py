@@ -12,18 +12,22 @@ from prometheus_client.registry import Collector
 from finetune_api.contract import Progress
 from finetune_trainer.heartbeat import Beat
 
+#: Field of Progress -> name of its metric, after finetune_training_, and meaning; docs/metrics.md lists them.
 _GAUGES = {
-    "step": "Optimizer steps done.",
-    "total_steps": "Optimizer steps of the whole run.",
-    "epoch": "Epochs done, as a fraction.",
-    "loss": "Training loss as last logged.",
-    "eval_loss": "Loss on the evaluation set as last measured.",
-    "grad_norm": "Norm of the gradient before clipping.",
-    "learning_rate": "Learning rate of the last step.",
-    "tokens_per_second": "Tokens trained on per second, over all ranks.",
-    "eta_seconds": "Estimated seconds until the end.",
-    "last_checkpoint_step": "Step of the newest complete checkpoint.",
-    "attempt": "Number of this attempt, from 0.",
+    "step": ("step", "Optimizer steps done."),
+    "total_steps": ("total_steps", "Optimizer steps of the whole run."),
+    "epoch": ("epoch", "Epochs done, as a fraction."),
+    "loss": ("loss", "Training loss as last logged."),
+    "eval_loss": ("eval_loss", "Loss on the evaluation set as last measured."),
+    "grad_norm": ("gradient_norm", "Norm of the gradient before clipping."),
+    "learning_rate": ("learning_rate", "Learning rate of the last step."),
+    "tokens_per_second": ("tokens_per_second", "Tokens trained on per second, over all ranks."),
+    "step_seconds": ("step_seconds", "Time of an optimizer step, as last logged, without evaluation and saving."),
+    "eta_seconds": ("remaining_seconds", "Estimated time until the end."),
+    "last_checkpoint_step": ("last_checkpoint_step", "Step of the newest complete checkpoint."),
+    "checkpoint_seconds": ("checkpoint_seconds", "For how long training stood still for the last checkpoint."),
+    "attempt": ("attempt", "Number of this attempt, from 0."),
+    "updated_at": ("updated_timestamp_seconds", "Unix time of the last sign of life."),
 }
 
 
@@ -58,11 +62,10 @@ class _Gauges(Collector):
         self._progress = progress
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        for name, text in _GAUGES.items():
-            value = getattr(self._progress, name)
+        for field, (name, text) in _GAUGES.items():
+            value = getattr(self._progress, field)
             if value is not None:
-                yield GaugeMetricFamily(f"finetune_{name}", text, value=value)
-        phase = GaugeMetricFamily("finetune_phase", "What the job is doing: 1 for the current phase.", labels=["phase"])
+                yield GaugeMetricFamily(f"finetune_training_{name}", text, value=value)
+        phase = GaugeMetricFamily("finetune_training_phase", "What the job is doing: 1 for the current phase.", labels=["phase"])
         phase.add_metric([self._progress.phase], 1)
         yield phase
-        yield GaugeMetricFamily("finetune_updated_at_seconds", "Unix time of the last change.", value=self._progress.updated_at)

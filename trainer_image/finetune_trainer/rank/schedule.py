@@ -19,6 +19,7 @@ _PROGRESS = {
     "lr": "learning_rate",
     "grad_norm": "grad_norm",
     "throughput": "tokens_per_second",
+    "step_time": "step_seconds",
     "remaining_time": "eta_seconds",
 }
 

@@ -74,7 +74,7 @@ class StepLog:
             values: loss, lr, grad_norm, or eval_loss; the window is closed only by a line that has a loss.
 
         Returns:
-            The line: elapsed_time and remaining_time in seconds, throughput in tokens per second over all ranks.
+            The line: elapsed_time, remaining_time and step_time in seconds, throughput in tokens per second over all ranks.
         """
         now = time.monotonic()
         elapsed = now - self._started
@@ -95,6 +95,7 @@ class StepLog:
             busy = now - self._window_started - self._paused
             line |= {
                 "throughput": round(self.window.tokens / busy, 2) if busy > 0 else None,
+                "step_time": self._step_time(step, busy),
                 "total_tokens": self._tokens_before,
                 "first_step": self.window.first_step,
                 "samples": self.window.samples,
@@ -105,3 +106,7 @@ class StepLog:
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
         return line
+
+    def _step_time(self, step: int, busy: float) -> float | None:
+        first = self.window.first_step
+        return None if first is None else round(busy / (step - first + 1), 6)

@@ -116,8 +116,9 @@ class JobTrainer(Trainer):  # type: ignore[misc]
         started = time.perf_counter()
         with self.parts.log.pause():
             self.parts.checkpoints.save(step, self._write_checkpoint)
-        self.parts.timings.saved(time.perf_counter() - started)
-        self.parts.heartbeat.beat("training", last_checkpoint_step=step)
+        seconds = time.perf_counter() - started
+        self.parts.timings.saved(seconds)
+        self.parts.heartbeat.beat("training", last_checkpoint_step=step, checkpoint_seconds=round(seconds, 3))
 
     def _write_checkpoint(self, folder: Path) -> None:
         write_pieces(folder, self.parts.ranks.rank, self.parts.strategy.pieces(self))

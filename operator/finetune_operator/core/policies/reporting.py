@@ -12,7 +12,7 @@ def write_after(old: FineTuneJobStatus, new: FineTuneJobStatus, *, written_at: f
         written_at: when progress was last written, Unix seconds.
         interval: least time between two writes that only bring new progress, seconds.
     """
-    if _news(old) != _news(new) or _first_step(old, new):
+    if _news(old) != _news(new) or _stage(old) < _stage(new):
         return 0.0
     return max(0.0, written_at + interval - now)
 
@@ -23,6 +23,8 @@ def _news(status: FineTuneJobStatus) -> FineTuneJobStatus:
     return status.model_copy(update={"progress": None, "summary": None, **busy})
 
 
-def _first_step(old: FineTuneJobStatus, new: FineTuneJobStatus) -> bool:
-    """The first sign that training goes on is not to be waited for."""
-    return (old.progress is None or old.progress.step is None) and new.progress is not None and new.progress.step is not None
+def _stage(status: FineTuneJobStatus) -> int:
+    """How far training is: 1 when its steps are known, 2 when one is done. The first sign of either is not to be waited for."""
+    if status.progress is None or status.progress.step is None:
+        return 0
+    return 2 if status.progress.step else 1
