@@ -68,18 +68,31 @@ def test_a_namespace_with_restricted_pod_security_takes_the_operator(render: Ren
     assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
 
 
-def test_never_two_operators(render: Render):
-    spec = one(render(), "Deployment")["spec"]
-    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+def test_never_two_operators_without_a_lease(render: Render):
+    """Not during an upgrade from one replica to two either."""
+    for replicas, names in (1, []), (2, ["FINETUNE_OPERATOR_LEASE", "FINETUNE_OPERATOR_IDENTITY"]):
+        spec = one(render(replicas=replicas), "Deployment")["spec"]
+        assert (spec["replicas"], spec["strategy"]) == (replicas, {"type": "Recreate"})
+        env = [each["name"] for each in spec["template"]["spec"]["containers"][0]["env"]]
+        assert [name for name in env if name.endswith(("LEASE", "IDENTITY"))] == names
+
+
+def test_the_lease_is_one_that_the_operator_may_write(render: Render):
+    objects = render(replicas=2)
+    (container,) = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    (lease,) = [each["value"] for each in container["env"] if each["name"] == "FINETUNE_OPERATOR_LEASE"]
+    role = one(objects, "Role")
+    assert lease == f"{role['metadata']['namespace']}/{role['rules'][1]['resourceNames'][0]}"
 
 
 @each_setting
 def test_the_operator_reads_what_the_chart_sets(render: Render, values: dict[str, Any]):
     (container,) = one(render(**values), "Deployment")["spec"]["template"]["spec"]["containers"]
-    env = {variable["name"]: variable["value"] for variable in container["env"]}
+    env = {variable["name"]: variable.get("value", "the-pod") for variable in container["env"]}
     settings = OperatorSettings.from_env(env)
     assert settings.health_port == container["ports"][0]["containerPort"]
     assert settings.namespaces == tuple(values.get("watchNamespaces", ()))
+    assert (settings.lease is not None) == (values.get("replicas", 1) > 1)
     assert settings.log_level == values.get("logLevel", "INFO")
     assert settings.config.progress_seconds == values.get("progressSeconds", 30)
     trainer = values.get("trainer", {})

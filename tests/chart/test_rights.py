@@ -56,7 +56,7 @@ class Installed:
         }
         (deployment,) = (each for each in objects if each["kind"] == "Deployment")
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
-        env = {each["name"]: each["value"] for each in container["env"] if not each["name"].endswith("HEALTH_PORT")}
+        env = {each["name"]: each.get("value", "the-pod") for each in container["env"] if not each["name"].endswith("HEALTH_PORT")}
         self.operator = operator_process(plane.kubeconfig_of_service_account(SYSTEM, "finetune-operator"), log, env)
 
     def _served(self) -> bool:
@@ -180,8 +180,11 @@ def busy(installed: Installed) -> Iterator[None]:
 
 
 def test_nothing_too_much_and_nothing_too_little(installed: Callable[..., Installed]):
-    """The whole life of a job: hindered, waiting for a volume, failed again and again, succeeded, cleaned up."""
-    here = installed()
+    """The whole life of a job: hindered, waiting for a volume, failed again and again, succeeded, cleaned up.
+
+    The operator is one of several replicas.
+    """
+    here = installed(replicas=2)
     kubelet = Kubelet(here.api, TEAM)
     for manifest in inputs(TEAM):
         here.api.create(manifest)

@@ -7,7 +7,7 @@ from typing import Any
 #: Values as a user gives them, the words.
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"nmaespaces": ["a"]}, "additional properties 'nmaespaces' not allowed"),
-    ({"replicas": 2}, "additional properties 'replicas' not allowed"),
+    ({"replicas": 0}, "at '/replicas': minimum: got 0, want 1"),
     ({"image": {"repository": "operator"}}, "at '/image': got object, want string"),
     ({"image": "registry.example.com/operator :2"}, "at '/image': 'registry.example.com/operator :2' does not match"),
     ({"imagePullPolicy": "Sometimes"}, "at '/imagePullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'"),

@@ -21,7 +21,7 @@ from cluster.operator_process import operator_process
 from cluster.ports import free_port
 from cluster.process import Process
 from finetune_operator.core.model import Config
-from finetune_operator.shell.config import ConfigError, OperatorSettings
+from finetune_operator.shell.config import ConfigError, LeaseSettings, OperatorSettings
 from finetune_operator.shell.logs import JsonFormatter, current_job
 from shell.jobs import Submitted, claim, finetune_job, secret
 
@@ -40,10 +40,19 @@ def test_all_can_be_set():
         "HEALTH_PORT": "9000",
         "NAMESPACES": " a, b,a,",
         "LOG_LEVEL": "DEBUG",
+        "LEASE": "ns/operator",
+        "IDENTITY": "operator-1",
         "SERVICE_HOST": "10.0.0.1",  # Kubernetes' own, of a Service with the operator's name.
     }
     settings = OperatorSettings.from_env(IMAGE | {f"FINETUNE_OPERATOR_{name}": value for name, value in env.items()})
-    assert settings == OperatorSettings(Config("example/trainer:1", "Never", 5.0), 9000, ("a", "b"), "DEBUG")
+    assert settings == OperatorSettings(
+        Config("example/trainer:1", "Never", 5.0), 9000, ("a", "b"), "DEBUG", LeaseSettings("ns", "operator", "operator-1")
+    )
+
+
+def test_a_replica_needs_a_name():
+    with pytest.raises(ConfigError, match=r"^FINETUNE_OPERATOR_IDENTITY is not set\. [^\n]*$"):
+        OperatorSettings.from_env(IMAGE | {"FINETUNE_OPERATOR_LEASE": "ns/operator"})
 
 
 @pytest.mark.parametrize(
@@ -57,6 +66,8 @@ def test_all_can_be_set():
         ("HEALTH_PORT", "-1"),
         ("NAMESPACES", "a,B"),
         ("LOG_LEVEL", "loud"),
+        ("LEASE", "operator"),
+        ("LEASE", "ns/Operator"),
     ],
 )
 def test_a_wrong_value_is_one_line(name: str, value: str):

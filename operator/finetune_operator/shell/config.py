@@ -14,12 +14,22 @@ from finetune_api.spec import DNS_LABEL
 from finetune_operator.core.model import Config
 
 PREFIX = "FINETUNE_OPERATOR_"
+_OBJECT_NAME = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
 class ConfigError(ValueError):
     """A variable is missing or wrong; the text is one line that says which, and what to write."""
+
+
+@dataclass(frozen=True)
+class LeaseSettings:
+    """By which of several replicas one works. Attributes: identity: no other replica's."""
+
+    namespace: str
+    name: str
+    identity: str
 
 
 @dataclass(frozen=True)
@@ -30,17 +40,20 @@ class OperatorSettings:
         config: what the core needs of it.
         health_port: port of /healthz, /readyz and /metrics.
         namespaces: those that are served; none: all.
+        lease: None: there is one replica, and it works.
     """
 
     config: Config
     health_port: int = 8081
     namespaces: tuple[str, ...] = ()
     log_level: LogLevel = "INFO"
+    lease: LeaseSettings | None = None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> OperatorSettings:
         """Read FINETUNE_OPERATOR_TRAINER_IMAGE (required), _IMAGE_PULL_POLICY, _PROGRESS_SECONDS, _HEALTH_PORT, _NAMESPACES
-        (separated by commas) and _LOG_LEVEL. An empty variable counts as not set.
+        (separated by commas), _LOG_LEVEL, and for several replicas _LEASE (namespace/name) and _IDENTITY. An empty variable
+        counts as not set.
 
         Raises:
             ConfigError: a variable is missing or wrong.
@@ -58,6 +71,7 @@ class OperatorSettings:
             health_port=_number(given, "HEALTH_PORT", 8081, least=1, most=65535),
             namespaces=_namespaces(given),
             log_level=_choice(given, "LOG_LEVEL", LogLevel, "INFO"),
+            lease=_lease(given),
         )
 
 
@@ -81,6 +95,17 @@ def _namespaces(given: Mapping[str, str]) -> tuple[str, ...]:
         if not re.fullmatch(DNS_LABEL, name):
             raise _wrong("NAMESPACES", name, "names of namespaces, separated by commas")
     return names
+
+
+def _lease(given: Mapping[str, str]) -> LeaseSettings | None:
+    if not (lease := given.get("LEASE", "")):
+        return None
+    namespace, _slash, name = lease.partition("/")
+    if not re.fullmatch(DNS_LABEL, namespace) or not re.fullmatch(_OBJECT_NAME, name):
+        raise _wrong("LEASE", lease, "namespace/name of a Lease")
+    if not (identity := given.get("IDENTITY", "")):
+        raise ConfigError(f"{PREFIX}IDENTITY is not set. With {PREFIX}LEASE each replica needs a name of its own: its pod's.")
+    return LeaseSettings(namespace, name, identity)
 
 
 def _wrong(name: str, value: str, wanted: str) -> ConfigError:
