@@ -109,14 +109,6 @@ def served(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
     process.kill()
 
 
-@pytest.fixture
-def nobody_else(operator: Process) -> Iterator[None]:
-    """The operator of the other tests is away."""
-    operator.kill()
-    yield
-    operator.start()
-
-
 def _get(port: int, path: str) -> tuple[int, str]:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:

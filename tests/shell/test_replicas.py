@@ -53,7 +53,7 @@ class Replicas:
 
 
 @pytest.fixture
-def replicas(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[Replicas]:
+def replicas(nobody_else: None, control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[Replicas]:
     made = Replicas(control_plane, namespace, tmp_path)
     made.start()
     yield made
