@@ -136,7 +136,11 @@ def test_it_serves_its_namespaces_and_tells_of_itself(nobody_else: None, served:
     eventually(lambda: 'finetune_jobs{phase="Pending"} 2.0' in _get(port, "/metrics")[1])
     metrics = _get(port, "/metrics")[1]
     assert 'finetune_api_requests_total{code="201",resource="jobs",verb="POST"} 2.0' in metrics
-    assert "finetune_queue_depth 0.0" in metrics and 'finetune_reconciles_total{result="done"}' in metrics
+    assert (
+        "finetune_queue_depth 0.0" in metrics
+        and "finetune_leader 1.0" in metrics
+        and 'finetune_reconciles_total{result="done"}' in metrics
+    )
     assert "served-a" not in metrics  # As many label values as jobs would be too many.
     assert "correct horse" not in process.log.read_text()
 

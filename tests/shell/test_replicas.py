@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,11 @@ from cluster.eventually import eventually
 from cluster.kubelet import Kubelet
 from cluster.operator_process import operator_process
 from cluster.process import Process
-from shell.jobs import CLAIM, claim, finetune_job
+from finetune_operator.shell.kube import AioKube, Unreachable
+from finetune_operator.shell.login import load_configuration
+from finetune_operator.shell.metrics import Metrics
+from finetune_operator.shell.resources import CONFIG_MAPS
+from shell.jobs import CLAIM, claim, config_map, finetune_job
 
 #: The replicas' users in the audit log.
 FIRST, SECOND = "operator", "scheduler"
@@ -95,3 +100,18 @@ def test_one_that_wakes_up_late_writes_nothing_any_more(replicas: Replicas, api:
     assert "Lease" in replicas.first.last_lines()
     eventually(lambda: len(api.list("Job", namespace)) == 4, 20)
     assert len(replicas.writes(FIRST)) == written
+
+
+async def test_without_the_lease_each_write_is_refused_before_it_is_sent(control_plane: ControlPlane, api: Api, namespace: str):
+    holds = [True]
+    kube = AioKube(await load_configuration({"KUBECONFIG": str(control_plane.kubeconfig)}), Metrics(), lambda: holds[0])
+    map_of = partial(config_map, namespace)
+    try:
+        await kube.create(map_of("before"))
+        holds[0] = False
+        with pytest.raises(Unreachable, match="does not hold the Lease any more"):
+            await kube.create(map_of("after"))
+        assert (await kube.get(CONFIG_MAPS, namespace, "before"))["kind"] == "ConfigMap"
+    finally:
+        await kube.close()
+    assert api.find("ConfigMap", namespace, "after") is None
