@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable
+from dataclasses import asdict
 from typing import Any
 
 import kopf
@@ -19,6 +20,7 @@ from finetune_operator.shell.config import ConfigError, OperatorSettings
 from finetune_operator.shell.handlers import register
 from finetune_operator.shell.health import HealthServer
 from finetune_operator.shell.kube import AioKube
+from finetune_operator.shell.leadership import Leadership, LostLease
 from finetune_operator.shell.login import LoginError, load_configuration
 from finetune_operator.shell.metrics import Metrics
 from finetune_operator.shell.poller import Poller
@@ -49,6 +51,9 @@ def main() -> int:
     except (ConfigError, LoginError) as error:
         print(error, file=sys.stderr)
         return 2
+    except LostLease as lost:
+        _log.error("%s This replica ends, to stand by from its next start on", lost)
+        return 1
     except Exception:
         _log.exception("The operator cannot go on")
         return 1
@@ -60,40 +65,64 @@ async def run(settings: OperatorSettings) -> None:
 
     Raises:
         LoginError: there is no cluster to log in to.
+        LostLease: another replica may work by now.
         Exception: whatever made it end otherwise.
     """
     stopping = asyncio.Event()
     _stop_on_signals(stopping)
     metrics = Metrics()
-    kube = AioKube(await load_configuration(), metrics)
+    configuration = await load_configuration()
+    lease_kube = AioKube(configuration, metrics)
+    leadership = Leadership(lease_kube, **asdict(settings.lease)) if settings.lease else None
+    kube = AioKube(configuration, metrics, leadership.valid if leadership else lambda: True)
     cache = Cache()
     queue: WorkQueue[JobKey] = WorkQueue(waited=metrics.queue_seconds.observe)
     poller = Poller(queue.add, min(_POLL_SECONDS, settings.config.progress_seconds), metrics)
     workers = Workers(queue, Reconciler(kube, cache, poller, settings.config, metrics).reconcile, metrics)
     resync = Resync(kube, cache, settings.namespaces, queue.add)
-    metrics.registry.register(StateMetrics(queue, cache, settings.job_series))
-    health = HealthServer(settings.health_port, lambda: _ailing(workers, resync), lambda: resync.complete, metrics)
+    working = asyncio.Event()
+    metrics.registry.register(StateMetrics(queue, cache, settings.job_series, leader=working.is_set))
+    health = HealthServer(
+        settings.health_port,
+        ailing=lambda: _ailing(workers, resync) if working.is_set() else "",
+        ready=lambda: resync.complete or not working.is_set(),
+        metrics=metrics,
+    )
     registry = kopf.OperatorRegistry()
     register(registry, cache, queue, resync.soon)
+
+    async def work() -> None:
+        working.set()
+        await _first_of(resync.first(), stopping.wait())
+        if stopping.is_set():
+            return
+        _log.info("Watching %d FineTuneJobs", sum(1 for _ in cache.finetune_jobs()))
+        reconciling = asyncio.create_task(workers.run())
+        try:
+            await _first_of(
+                asyncio.shield(reconciling),
+                resync.run(),
+                poller.run(),
+                _watch(registry, settings.namespaces, stopping),
+                _finish(stopping, queue, reconciling),
+            )
+        finally:
+            reconciling.cancel()
+            await asyncio.gather(reconciling, return_exceptions=True)  # It may write until it has ended.
+
     await health.start()
     try:
-        await _first_of(resync.first(), stopping.wait())
-        if not stopping.is_set():
-            _log.info("Watching %d FineTuneJobs", sum(1 for _ in cache.finetune_jobs()))
-            working = asyncio.create_task(workers.run())
-            try:
-                await _first_of(
-                    asyncio.shield(working),
-                    resync.run(),
-                    poller.run(),
-                    _watch(registry, settings.namespaces, stopping),
-                    _finish(stopping, queue, working),
-                )
-            finally:
-                working.cancel()
+        if leadership is None:
+            await work()
+        else:
+            await _first_of(leadership.acquire(), stopping.wait())
+            if not stopping.is_set():
+                await _first_of(work(), leadership.hold())
+            await leadership.release()
     finally:
         await health.stop()
         await kube.close()
+        await lease_kube.close()
 
 
 async def _watch(registry: kopf.OperatorRegistry, namespaces: tuple[str, ...], stopping: asyncio.Event) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from typing import Any
 
@@ -12,29 +11,21 @@ import pytest
 import yaml
 from syrupy.assertion import SnapshotAssertion
 
-from chart.rendered import CHART, Render
+from chart.rendered import CHART, VALUES, Render
+from finetune_api.contract import HTTP_PORT
 from finetune_api.crd import FOLDERS, crd_yaml, custom_resource_definition
+from finetune_api.names import LABEL_JOB
 from finetune_operator.shell.config import OperatorSettings
 from render.pod_security import restricted_violations
 
 ROOT = CHART.parents[1]
 
-#: Every value that changes more than a word.
-FULL: dict[str, Any] = {
-    "image": "registry.example.com/operator:2",
-    "imagePullPolicy": "Always",
-    "imagePullSecrets": [{"name": "registry"}],
-    "trainer": {"image": "registry.example.com/trainer:3", "imagePullPolicy": "Never"},
-    "namespaces": ["team-a", "team-b"],
-    "progressSeconds": 5,
-    "logLevel": "DEBUG",
-    "nodeSelector": {"pool": "system"},
-    "tolerations": [{"key": "system", "operator": "Exists"}],
-    "affinity": {"nodeAffinity": {}},
-    "crd": {"install": False},
-    "rbac": {"aggregate": False},
-}
-each_setting = pytest.mark.parametrize("values", [{}, FULL], ids=["default", "full"])
+SETTINGS = sorted(VALUES.glob("*.yaml"))
+each_setting = pytest.mark.parametrize(
+    "values", [yaml.safe_load(file.read_text()) or {} for file in SETTINGS], ids=[file.stem for file in SETTINGS]
+)
+#: Kinds that are not Kubernetes' own.
+FOREIGN = {"PodMonitor", "PrometheusRule"}
 
 
 def one(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
@@ -52,6 +43,8 @@ def test_objects(render: Render, values: dict[str, Any], golden: SnapshotAsserti
 @pytest.mark.parametrize("version", ["1.29", "1.36"])
 def test_kubernetes_knows_every_field(render: Render, values: dict[str, Any], version: str):
     for manifest in render(**values):
+        if manifest["kind"] in FOREIGN:
+            continue
         kubernetes_validate.validate(manifest, version, strict=True)
 
 
@@ -75,23 +68,36 @@ def test_a_namespace_with_restricted_pod_security_takes_the_operator(render: Ren
     assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
 
 
-def test_never_two_operators(render: Render):
-    spec = one(render(), "Deployment")["spec"]
-    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+def test_never_two_operators_without_a_lease(render: Render):
+    """Not during an upgrade from one replica to two either."""
+    for replicas, names in (1, []), (2, ["FINETUNE_OPERATOR_LEASE", "FINETUNE_OPERATOR_IDENTITY"]):
+        spec = one(render(replicas=replicas), "Deployment")["spec"]
+        assert (spec["replicas"], spec["strategy"]) == (replicas, {"type": "Recreate"})
+        env = [each["name"] for each in spec["template"]["spec"]["containers"][0]["env"]]
+        assert [name for name in env if name.endswith(("LEASE", "IDENTITY"))] == names
+
+
+def test_the_lease_is_one_that_the_operator_may_write(render: Render):
+    objects = render(replicas=2)
+    (container,) = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    (lease,) = [each["value"] for each in container["env"] if each["name"] == "FINETUNE_OPERATOR_LEASE"]
+    role = one(objects, "Role")
+    assert lease == f"{role['metadata']['namespace']}/{role['rules'][1]['resourceNames'][0]}"
 
 
 @each_setting
 def test_the_operator_reads_what_the_chart_sets(render: Render, values: dict[str, Any]):
     (container,) = one(render(**values), "Deployment")["spec"]["template"]["spec"]["containers"]
-    env = {variable["name"]: variable["value"] for variable in container["env"]}
+    env = {variable["name"]: variable.get("value", "the-pod") for variable in container["env"]}
     settings = OperatorSettings.from_env(env)
     assert settings.health_port == container["ports"][0]["containerPort"]
-    assert settings.namespaces == tuple(values.get("namespaces", ()))
+    assert settings.namespaces == tuple(values.get("watchNamespaces", ()))
+    assert (settings.lease is not None) == (values.get("replicas", 1) > 1)
     assert settings.log_level == values.get("logLevel", "INFO")
     assert settings.config.progress_seconds == values.get("progressSeconds", 30)
-    image = "registry.example.com/trainer:3" if values else f"finetune-trainer:{app_version()}"
-    assert settings.config.trainer_image == image
-    assert settings.config.image_pull_policy == ("Never" if values else "IfNotPresent")
+    trainer = values.get("trainer", {})
+    assert settings.config.trainer_image == trainer.get("image", f"finetune-trainer:{app_version()}")
+    assert settings.config.image_pull_policy == trainer.get("imagePullPolicy", "IfNotPresent")
 
 
 def app_version() -> str:
@@ -104,28 +110,45 @@ def test_one_version():
     assert chart["version"] == chart["appVersion"] == project["version"]
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"nmaespaces": []},
-        {"namespaces": ["*"]},
-        {"image": {"repository": "operator"}},
-        {"logLevel": "info"},
-        {"progressSeconds": 0},
-    ],
-    ids=str,
-)
-def test_wrong_values_are_refused(render: Render, values: dict[str, Any]):
-    with pytest.raises(helm_python.HelmValuesError):
-        render(**values)
+def test_whoever_has_rights_in_namespaces_only_can_install_it(render: Render):
+    objects = render(watchNamespaces=["team-a", "team-b"], crd={"install": False}, rbac={"aggregate": False})
+    assert {each["metadata"].get("namespace") for each in objects} == {"team-a", "team-b", "finetune-system"}
+    assert [each["metadata"]["namespace"] for each in objects if each["kind"] == "Role"] == ["team-a", "team-b"]
 
 
-def test_the_schema_knows_every_value():
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
-    assert set(json.loads((CHART / "values.schema.json").read_text())["properties"]) == {*values, "global"}
+def test_the_roles_of_namespaces_have_the_rights_of_the_cluster_role_except_nodes(render: Render):
+    (cluster_role,) = [each for each in render(rbac={"aggregate": False}) if each["kind"] == "ClusterRole"]
+    role = one(render(watchNamespaces=["team-a"]), "Role")
+    assert [rule for rule in cluster_role["rules"] if rule["resources"] != ["nodes"]] == role["rules"]
+
+
+def test_the_network_policy_lets_through_what_the_operator_does(render: Render):
+    """Progress is asked of the pods of jobs, where the launcher serves it; metrics are where the operator serves them."""
+    objects = render(networkPolicy={"enabled": True}, watchNamespaces=["team-a"])
+    policy, deployment = one(objects, "NetworkPolicy")["spec"], one(objects, "Deployment")["spec"]
+    (progress,) = [each for each in policy["egress"] if "to" in each]
+    assert progress["ports"] == [{"port": HTTP_PORT}]
+    (to,) = progress["to"]
+    assert to["podSelector"] == {"matchExpressions": [{"key": LABEL_JOB, "operator": "Exists"}]}
+    assert to["namespaceSelector"]["matchExpressions"][0]["values"] == ["team-a"]
+    (container,) = deployment["template"]["spec"]["containers"]
+    assert [each["port"] for each in policy["ingress"][0]["ports"]] == [each["name"] for each in container["ports"]]
+
+
+def test_whatever_selects_the_operator_selects_its_pod(render: Render):
+    on = {"enabled": True}
+    objects = render(networkPolicy=on, podDisruptionBudget=on, podMonitor=on, podLabels={"team": "platform"})
+    labels = one(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    policy, budget, monitor = (one(objects, kind)["spec"] for kind in ("NetworkPolicy", "PodDisruptionBudget", "PodMonitor"))
+    for selector in (policy["podSelector"], budget["selector"], monitor["selector"]):
+        assert selector["matchLabels"].items() <= labels.items()
+    assert labels["team"] == "platform"
 
 
 def test_the_notes_name_the_next_command(chart: helm_python.Chart):
-    notes = chart.render({}, name="ft", namespace="ops")["finetune-operator/templates/NOTES.txt"]
-    assert "kubectl -n ops rollout status deployment/ft-finetune-operator" in notes
-    assert "kubectl apply -f finetunejob.yaml" in notes
+    def notes(**values: Any) -> str:
+        return chart.render(values, name="ft", namespace="ops")["finetune-operator/templates/NOTES.txt"]
+
+    assert "kubectl -n ops rollout status deployment/ft-finetune-operator" in notes()
+    assert "kubectl finetune submit job.yaml\n" in notes()
+    assert "kubectl finetune submit job.yaml -n team-a\n" in notes(watchNamespaces=["team-a", "team-b"])

@@ -48,6 +48,7 @@ class ControlPlane:
         folder: an empty folder for keys, data and logs.
         scheduler: run kube-scheduler too.
         crds: folder of CustomResourceDefinitions to create at the start.
+        admission: plugins of the API server beside those that it has by default.
 
     Attributes:
         kubeconfig: of a user who may do everything.
@@ -56,7 +57,9 @@ class ControlPlane:
         api_server, etcd, controllers, scheduler: the processes; any may be killed (use `start_api_server` to have that one back).
     """
 
-    def __init__(self, binaries: Path, folder: Path, *, scheduler: bool = False, crds: Path | None = None) -> None:
+    def __init__(
+        self, binaries: Path, folder: Path, *, scheduler: bool = False, crds: Path | None = None, admission: Sequence[str] = ()
+    ) -> None:
         self.folder = folder
         self._crds = crds
         self._tokens = {user: secrets.token_hex(16) for user in _USERS}
@@ -65,7 +68,7 @@ class ControlPlane:
         port = free_port()
         self.server = f"https://127.0.0.1:{port}"
         self.etcd = self._process(binaries, "etcd", _etcd_options(folder))
-        self.api_server = self._process(binaries, "kube-apiserver", _api_server_options(folder, port, self.audit))
+        self.api_server = self._process(binaries, "kube-apiserver", _api_server_options(folder, port, self.audit, admission))
         self.controllers = self._process(binaries, "kube-controller-manager", _controllers_options(folder))
         self.scheduler = self._process(binaries, "kube-scheduler", _scheduler_options(folder)) if scheduler else None
 
@@ -194,7 +197,7 @@ def _etcd_options(folder: Path) -> list[str]:
     ]
 
 
-def _api_server_options(folder: Path, port: int, audit: AuditLog) -> list[str]:
+def _api_server_options(folder: Path, port: int, audit: AuditLog, admission: Sequence[str]) -> list[str]:
     return [
         f"--etcd-servers=unix://{folder / 'etcd.sock'}",
         "--bind-address=127.0.0.1",
@@ -210,6 +213,7 @@ def _api_server_options(folder: Path, port: int, audit: AuditLog) -> list[str]:
         "--max-mutating-requests-inflight=1000",
         f"--audit-policy-file={audit.policy}",
         f"--audit-log-path={audit.path}",
+        *([f"--enable-admission-plugins={','.join(admission)}"] if admission else []),
     ]
 
 

@@ -46,7 +46,10 @@ def state(jobs: Iterable[Manifest], job_series: int, now: float = 1_030.0) -> di
         for job in jobs:
             cache.answered(FINETUNE_JOBS, job)
         queue: WorkQueue[JobKey] = WorkQueue()
-        return {family.name: family for family in StateMetrics(queue, cache, job_series, lambda: now).collect()}
+        return {
+            family.name: family
+            for family in StateMetrics(queue, cache, job_series, leader=lambda: True, clock=lambda: now).collect()
+        }
 
     return asyncio.run(collected())
 

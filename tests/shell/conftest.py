@@ -35,6 +35,14 @@ def operator(control_plane: ControlPlane, operator_port: int, tmp_path_factory: 
 
 
 @pytest.fixture
+def nobody_else(operator: Process) -> Iterator[None]:
+    """The operator of the other tests is away."""
+    operator.kill()
+    yield
+    operator.start()
+
+
+@pytest.fixture
 def submit(operator: Process, api: Api, namespace: str) -> Submit:
     """Create a job (see jobs.finetune_job) in the test's namespace, where there is a claim for its output."""
     api.create(claim(namespace))

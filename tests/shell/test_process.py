@@ -21,7 +21,7 @@ from cluster.operator_process import operator_process
 from cluster.ports import free_port
 from cluster.process import Process
 from finetune_operator.core.model import Config
-from finetune_operator.shell.config import ConfigError, OperatorSettings
+from finetune_operator.shell.config import ConfigError, LeaseSettings, OperatorSettings
 from finetune_operator.shell.logs import JsonFormatter, current_job
 from shell.jobs import Submitted, claim, finetune_job, secret
 
@@ -41,10 +41,24 @@ def test_all_can_be_set():
         "NAMESPACES": " a, b,a,",
         "LOG_LEVEL": "DEBUG",
         "JOB_SERIES": "50",
+        "LEASE": "ns/operator",
+        "IDENTITY": "operator-1",
         "SERVICE_HOST": "10.0.0.1",  # Kubernetes' own, of a Service with the operator's name.
     }
     settings = OperatorSettings.from_env(IMAGE | {f"FINETUNE_OPERATOR_{name}": value for name, value in env.items()})
-    assert settings == OperatorSettings(Config("example/trainer:1", "Never", 5.0), 9000, ("a", "b"), "DEBUG", 50)
+    assert settings == OperatorSettings(
+        Config("example/trainer:1", "Never", 5.0),
+        health_port=9000,
+        namespaces=("a", "b"),
+        log_level="DEBUG",
+        job_series=50,
+        lease=LeaseSettings("ns", "operator", "operator-1"),
+    )
+
+
+def test_a_replica_needs_a_name():
+    with pytest.raises(ConfigError, match=r"^FINETUNE_OPERATOR_IDENTITY is not set\. [^\n]*$"):
+        OperatorSettings.from_env(IMAGE | {"FINETUNE_OPERATOR_LEASE": "ns/operator"})
 
 
 @pytest.mark.parametrize(
@@ -100,14 +114,6 @@ def served(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
     process.kill()
 
 
-@pytest.fixture
-def nobody_else(operator: Process) -> Iterator[None]:
-    """The operator of the other tests is away."""
-    operator.kill()
-    yield
-    operator.start()
-
-
 def _get(port: int, path: str) -> tuple[int, str]:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
@@ -135,7 +141,8 @@ def test_it_serves_its_namespaces_and_tells_of_itself(nobody_else: None, served:
     eventually(lambda: 'finetune_operator_jobs{phase="Pending"} 2.0' in _get(port, "/metrics")[1])
     metrics = _get(port, "/metrics")[1]
     assert 'finetune_operator_api_requests_total{code="201",resource="jobs",verb="POST"} 2.0' in metrics
-    assert "finetune_operator_queue_depth 0.0" in metrics and 'finetune_operator_reconciles_total{result="done"}' in metrics
+    for series in ("queue_depth 0.0", "leader 1.0", 'reconciles_total{result="done"}'):
+        assert f"finetune_operator_{series}" in metrics
     assert "served-a" not in metrics  # As many label values as jobs would be too many.
     assert "correct horse" not in process.log.read_text()
 

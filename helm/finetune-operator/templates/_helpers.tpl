@@ -19,3 +19,14 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
+
+{{- /* The chart's labels and those of a value, which may not bend them: dict "chart" . "value" NAME "more" LABELS. */ -}}
+{{- define "finetune-operator.labelsAnd" -}}
+{{- $own := include "finetune-operator.labels" .chart | fromYaml -}}
+{{- range $label := keys .more | sortAlpha -}}
+{{- if hasKey $own $label -}}
+{{- fail (printf "%s: the chart itself sets the label %s. Leave it out." $.value $label) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml (merge $own .more) -}}
+{{- end -}}

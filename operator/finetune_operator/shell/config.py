@@ -14,12 +14,22 @@ from finetune_api.spec import DNS_LABEL
 from finetune_operator.core.model import Config
 
 PREFIX = "FINETUNE_OPERATOR_"
+_OBJECT_NAME = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
 class ConfigError(ValueError):
     """A variable is missing or wrong; the text is one line that says which, and what to write."""
+
+
+@dataclass(frozen=True)
+class LeaseSettings:
+    """By which of several replicas one works. Attributes: identity: no other replica's."""
+
+    namespace: str
+    name: str
+    identity: str
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,7 @@ class OperatorSettings:
         health_port: port of /healthz, /readyz and /metrics.
         namespaces: those that are served; none: all.
         job_series: of at most so many running jobs there are metrics of their own; 0: of none.
+        lease: None: there is one replica, and it works.
     """
 
     config: Config
@@ -38,11 +49,13 @@ class OperatorSettings:
     namespaces: tuple[str, ...] = ()
     log_level: LogLevel = "INFO"
     job_series: int = 0
+    lease: LeaseSettings | None = None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> OperatorSettings:
         """Read FINETUNE_OPERATOR_TRAINER_IMAGE (required), _IMAGE_PULL_POLICY, _PROGRESS_SECONDS, _HEALTH_PORT, _NAMESPACES
-        (separated by commas), _JOB_SERIES and _LOG_LEVEL. An empty variable counts as not set.
+        (separated by commas), _JOB_SERIES, _LOG_LEVEL, and for several replicas _LEASE (namespace/name) and _IDENTITY. An empty
+        variable counts as not set.
 
         Raises:
             ConfigError: a variable is missing or wrong.
@@ -61,6 +74,7 @@ class OperatorSettings:
             namespaces=_namespaces(given),
             job_series=_number(given, "JOB_SERIES", 0, least=0, most=1000),
             log_level=_choice(given, "LOG_LEVEL", LogLevel, "INFO"),
+            lease=_lease(given),
         )
 
 
@@ -84,6 +98,17 @@ def _namespaces(given: Mapping[str, str]) -> tuple[str, ...]:
         if not re.fullmatch(DNS_LABEL, name):
             raise _wrong("NAMESPACES", name, "names of namespaces, separated by commas")
     return names
+
+
+def _lease(given: Mapping[str, str]) -> LeaseSettings | None:
+    if not (lease := given.get("LEASE", "")):
+        return None
+    namespace, _slash, name = lease.partition("/")
+    if not re.fullmatch(DNS_LABEL, namespace) or not re.fullmatch(_OBJECT_NAME, name):
+        raise _wrong("LEASE", lease, "namespace/name of a Lease")
+    if not (identity := given.get("IDENTITY", "")):
+        raise ConfigError(f"{PREFIX}IDENTITY is not set. With {PREFIX}LEASE each replica needs a name of its own: its pod's.")
+    return LeaseSettings(namespace, name, identity)
 
 
 def _wrong(name: str, value: str, wanted: str) -> ConfigError:

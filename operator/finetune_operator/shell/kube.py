@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlencode
 
@@ -97,9 +97,14 @@ class Kube(Protocol):
 
 
 class AioKube:
-    """`Kube` over the official client's connection handling."""
+    """`Kube` over the official client's connection handling.
 
-    def __init__(self, configuration: Configuration, metrics: Metrics) -> None:
+    Args:
+        may_write: asked before each write; one that is not allowed counts as not answered.
+    """
+
+    def __init__(self, configuration: Configuration, metrics: Metrics, may_write: Callable[[], bool] = lambda: True) -> None:
+        self._may_write = may_write
         self._configuration, self._connections, self._metrics = configuration, RESTClientObject(configuration), metrics
 
     async def close(self) -> None:
@@ -174,6 +179,11 @@ class AioKube:
         body = {**patch, "metadata": {"resourceVersion": version}}
         return await self._request("PATCH", resource, namespace, name, "status", body=body, query={"fieldManager": FIELD_MANAGER})
 
+    async def patch_version(self, resource: Resource, namespace: str, name: str, version: str, patch: Manifest) -> Manifest:
+        """Merge-patch; Conflict if the object's resourceVersion is not `version`."""
+        body = {**patch, "metadata": {"resourceVersion": version}}
+        return await self._request("PATCH", resource, namespace, name, body=body, query={"fieldManager": FIELD_MANAGER})
+
     async def post_event(self, event: Manifest) -> None:
         """See Kube."""
         await self._request("POST", EVENTS, event["metadata"]["namespace"], body=event)
@@ -195,6 +205,8 @@ class AioKube:
         headers = {"Accept": accept, "Content-Type": _MERGE_PATCH if verb == "PATCH" else _JSON, "User-Agent": FIELD_MANAGER}
         if authorization := await self._configuration.get_api_key_with_prefix("BearerToken"):
             headers["Authorization"] = authorization
+        if verb != "GET" and not self._may_write():
+            raise Unreachable(f"{verb} {path}: this replica does not hold the Lease any more")
         timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS)
         start, code = time.monotonic(), "none"
         try:

@@ -36,10 +36,11 @@ SECRETS = Resource("", "v1", "secrets")
 CLAIMS = Resource("", "v1", "persistentvolumeclaims")
 EVENTS = Resource("", "v1", "events")
 NODES = Resource("", "v1", "nodes", namespaced=False)
+LEASES = Resource("coordination.k8s.io", "v1", "leases")
 
 #: What the operator watches.
 WATCHED = (FINETUNE_JOBS, JOBS, PODS)
-_CREATED = {"Service": SERVICES, "ConfigMap": CONFIG_MAPS, "Job": JOBS}
+_CREATED = {"Service": SERVICES, "ConfigMap": CONFIG_MAPS, "Job": JOBS, "Lease": LEASES}
 
 
 def resource_of(manifest: Manifest) -> Resource:

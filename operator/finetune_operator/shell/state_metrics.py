@@ -34,16 +34,25 @@ class StateMetrics(Collector):
 
     Args:
         job_series: of at most so many running jobs, those first seen, each has series of its own; 0: of none.
+        leader: whether this replica works, or stands by.
         clock: Unix time.
     """
 
-    def __init__(self, queue: WorkQueue[JobKey], cache: Cache, job_series: int, clock: Callable[[], float] = time.time) -> None:
-        self._queue, self._cache, self._job_series, self._clock = queue, cache, job_series, clock
+    def __init__(
+        self,
+        queue: WorkQueue[JobKey],
+        cache: Cache,
+        job_series: int,
+        leader: Callable[[], bool],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._queue, self._cache, self._job_series, self._leader, self._clock = queue, cache, job_series, leader, clock
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """All families; those of single jobs only where they are asked for."""
         jobs = [*self._cache.finetune_jobs()]
         running = [job for job in jobs if _phase(job) == "Running"]
+        yield _gauge("leader", "1: this replica works; 0: it stands by.", self._leader())
         yield _gauge("queue_depth", "Jobs that are due and wait for a worker.", len(self._queue))
         yield _gauge("queue_oldest_wait_seconds", "How long the job has waited that waits longest.", self._queue.oldest_seconds())
         yield _gauge(
