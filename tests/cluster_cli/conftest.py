@@ -10,7 +10,7 @@ import pytest
 from cluster.control_plane import ControlPlane
 from cluster.process import Process
 from cluster_cli.finetune import Finetune, kubeconfig
-from shell.conftest import operator, submit  # noqa: F401
+from shell.conftest import operator, operator_port, submit  # noqa: F401
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_from_submit_to_chat(finetune: Finetune, world: World):
     assert files_in(Path("runs/talk")) == files_in(world.output("talk"), "checkpoints", ".finetune")
     assert finetune.says("chat", "talk", "--once", "Hello?", "--max-new-tokens", 5).strip()
     assert finetune.says("plot", "ftj/talk").strip() == "talk.png" and Path("talk.png").read_bytes().startswith(b"\x89PNG")
-    assert readers(world) == []
+    world.until("the pods are gone", lambda: not readers(world))
 
 
 @pytest.mark.timeout(600)
@@ -84,7 +84,8 @@ def test_following_goes_on_into_the_next_attempt(finetune: Finetune, world: Worl
     assert program.end() == 0, program.output
     told = [line for line in program.output.splitlines() if "try" in line]
     assert sorted(told) == [f"node {node} | try {number} of node {node}" for node in (0, 1) for number in (0, 1)]
-    assert "try 0" in finetune.says("logs", "again", "--attempt", 0, "--node", 1)
+    # Of one node at least: the pod of another may have been ended, and its log with it, when the first one failed.
+    assert "try 0" in finetune.says("logs", "again", "--attempt", 0)
 
 
 @pytest.mark.timeout(300)

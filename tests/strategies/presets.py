@@ -51,10 +51,10 @@ def training(method: str, ranks: int, accumulation: int = 1, **others: Any) -> d
 class Bench:
     """A model, its data, and runs of them; `reference` is one process without accumulation."""
 
-    def __init__(self, model: Path, folder: Path) -> None:
+    def __init__(self, model: Path, folder: Path, packing: bool = False) -> None:
         self.model, self._folder = model, folder
         self._data = gang.write_alpaca(folder / "data.jsonl", 64)
-        self._count = 0
+        self._count, self._packing = 0, packing
         self.reference: Callable[[str], gang.Ran] = cache(lambda method: self.run("ddp", method, ranks=1))
 
     def job(
@@ -65,7 +65,7 @@ class Bench:
             self.model,
             self._data,
             training(method, ranks, accumulation, precision=precision),
-            dataset={"evalFraction": 0.1},
+            dataset={"evalFraction": 0.1, "packing": self._packing},
             distributed=distributed(preset, **spread),
         )
 

@@ -52,6 +52,19 @@ def test_a_mixture_of_experts(experts: Bench, preset: str, method: str) -> None:
     assert weights_sha256(ran.output) == expected
 
 
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    folder = tmp_path_factory.mktemp("packed")
+    return Bench(tiny.make_model(folder / "model"), folder, packing=True)
+
+
+@pytest.mark.parametrize("preset", cases(RUN_HERE))
+def test_packed_samples(packed: Bench, preset: str) -> None:
+    """The check that they do not see each other runs on what the strategy has made of the model."""
+    ran = packed.run(preset, "full", 2)
+    packed.same_curve("full", ran)
+
+
 @pytest.mark.parametrize("method", ["full", "lora"])
 @pytest.mark.parametrize("preset", cases([name for name in RUN_HERE if name != "ddp"]))
 def test_bf16_learns_what_ddp_learns(bench: Bench, preset: str, method: str) -> None:

@@ -32,10 +32,13 @@ def packing_refusal(config: Any) -> str | None:
     return None
 
 
-def check_packing(model: PreTrainedModel, device: torch.device | str) -> None:
+def check_packing(model: PreTrainedModel, device: torch.device | str, wrapped: torch.nn.Module | None = None) -> None:
     """Change the first of two packed samples and make sure that no token's loss in the second changes. Two forward passes.
 
     The batch is laid out as rank/collate.py does it; the model's own settings (use_cache, attention) stay as they are.
+
+    Args:
+        wrapped: what a strategy has made of the model, to be called in its place; all ranks call it at the same time.
 
     Raises:
         UserError: PackingLeaks, or PackingUnsupported from the config alone.
@@ -49,13 +52,14 @@ def check_packing(model: PreTrainedModel, device: torch.device | str) -> None:
     ids = torch.arange(2 * _SAMPLE, device=device).mul(7919).add(11).remainder(vocabulary)
     changed = ids.clone()
     changed[:_SAMPLE] = (changed[:_SAMPLE] + vocabulary // 2).remainder(vocabulary)
-    was_training = model.training
-    model.eval()
+    called = model if wrapped is None else wrapped
+    was_training = called.training
+    called.eval()
     try:
         with torch.no_grad():
-            change = (_losses(model, ids) - _losses(model, changed)).abs().max().item()
+            change = (_losses(called, ids) - _losses(called, changed)).abs().max().item()
     finally:
-        model.train(was_training)
+        called.train(was_training)
     if not change <= _TOLERANCE:
         raise UserError(
             "PackingLeaks",
@@ -64,7 +68,7 @@ def check_packing(model: PreTrainedModel, device: torch.device | str) -> None:
         )
 
 
-def _losses(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
+def _losses(model: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
     """Loss of each token of the second sample but its first: float32 [rows, _SAMPLE - 1]. Two equal rows, as in a batch."""
     import torch
 

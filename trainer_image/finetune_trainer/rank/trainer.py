@@ -64,7 +64,7 @@ class JobTrainer(Trainer):  # type: ignore[misc]
         self.parts.strategy.wrapped(self)
         self.parts.strategy.check_in_force(self, self.parts.ranks.world_size)
         if self.parts.packed:
-            check_packing(self.model_wrapped, self.args.device)
+            check_packing(self.model, self.args.device, self.model_wrapped)
         if self.parts.training.method == "qlora" and self.parts.ranks.rank == 0:
             print(measure(self.accelerator.unwrap_model(self.model)), flush=True)
         if checkpoint is not None:
