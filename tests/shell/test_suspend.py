@@ -78,7 +78,7 @@ def test_a_finished_job_goes_when_its_time_has_come(submit: Submit, api: Api, na
     job = submit(nodes=1, run_policy={"ttlSecondsAfterFinished": 1})
     kubelet.succeed(kubelet.run(kubelet.wait_for_pods(1)[0]))
     eventually(lambda: api.find("FineTuneJob", namespace, "a") is None)
-    eventually(lambda: job.attempts() == [])
+    eventually(lambda: job.attempts() == [], seconds=60)  # The garbage collector looks for new kinds twice a minute.
 
 
 def test_the_time_to_live_may_be_set_later(submit: Submit, api: Api, namespace: str, kubelet: Kubelet):
