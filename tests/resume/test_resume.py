@@ -80,12 +80,12 @@ def test_a_truncated_checkpoint_is_passed_over(
     run.interrupt()
     assert run.finish() == 130, run.log.read_text()
     *_, before, newest = sorted((run.output / "checkpoints").iterdir())
-    weights = newest / "model.safetensors"
+    weights = newest / "pieces-00000.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     again = Run(make_job(method), tmp_path / "out")
     assert again.finish() == 0, again.log.read_text()
     log = again.node_log()
-    assert f"checkpoint {newest.name} is passed over: model.safetensors has" in log
+    assert f"checkpoint {newest.name} is passed over: pieces-00000.safetensors has" in log
     assert f"going on after step {int(before.name.removeprefix('step-'))}" in log
     check(run.output, undisturbed(method))
 
