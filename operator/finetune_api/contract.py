@@ -7,9 +7,9 @@ folder. Both sides import this module and nothing else of each other.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 # --- environment of a node -------------------------------------------------------------------------------------------------------
@@ -140,3 +140,11 @@ class TerminationMessage(_Doc):
     phase: Phase | None = None
     step: int | None = None
     progress: Progress | None = Field(None, description="Where training stood at the end; from node 0, also after success.")
+
+    @classmethod
+    def read(cls, text: str) -> Self | None:
+        """The message in a container's termination log; None when something else stands there, or nothing."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError:
+            return None

@@ -162,10 +162,7 @@ def _pod(pod: Manifest, mount_messages: Mapping[str, str]) -> PodFacts:
     containers = status.get("containerStatuses", ())
     ended = next((one.get("state", {}).get("terminated") for one in containers if one["name"] == CONTAINER), None) or {}
     text = ended.get("message", "")
-    try:
-        said = TerminationMessage.model_validate_json(text)
-    except ValidationError:
-        said = None
+    said = TerminationMessage.read(text)
     return PodFacts(
         name=metadata["name"],
         attempt=int(metadata["labels"][LABEL_ATTEMPT]),

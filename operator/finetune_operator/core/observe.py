@@ -182,10 +182,7 @@ def _exit(container: Manifest) -> Exit | None:
     if ended is None:
         return None
     text = ended.get("message", "")
-    try:
-        message = TerminationMessage.model_validate_json(text)
-    except ValidationError:
-        message = None
+    message = TerminationMessage.read(text)
     return Exit(
         code=ended["exitCode"],
         reason=ended.get("reason", ""),

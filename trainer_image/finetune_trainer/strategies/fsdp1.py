@@ -13,7 +13,7 @@ from finetune_trainer.checkpoint.pieces import VALUE, Piece, SavedPieces
 from finetune_trainer.errors import UserError
 from finetune_trainer.strategies.base import not_in_force
 from finetune_trainer.strategies.fsdp import Fsdp
-from finetune_trainer.strategies.whole import buffer_pieces, load_buffers, placed_state
+from finetune_trainer.strategies.whole import buffer_pieces, fused_parameters, load_buffers, placed_state
 from finetune_trainer.upstream import accelerate_sharding_strategy, peft_fsdp1_names
 
 
@@ -88,7 +88,7 @@ class Fsdp1(Fsdp):
         import torch
 
         optimizer = trainer.optimizer
-        fused = {id(p): bool(group.get("fused")) for group in optimizer.param_groups for p in group["params"]}
+        fused = fused_parameters(optimizer)
         with torch.no_grad():
             for shard in _shards(trainer.model):
                 found = saved.read(shard.name, shard.start, shard.values.numel())

@@ -9,7 +9,7 @@ from typing import Any
 from finetune_trainer.checkpoint.pieces import VALUE, Piece, SavedPieces
 from finetune_trainer.strategies.base import not_in_force
 from finetune_trainer.strategies.fsdp import Fsdp
-from finetune_trainer.strategies.whole import buffer_pieces, load_buffers, placed_state, trained_parameters
+from finetune_trainer.strategies.whole import buffer_pieces, fused_parameters, load_buffers, placed_state, trained_parameters
 from finetune_trainer.upstream import accelerate_fsdp2_loss
 
 
@@ -59,7 +59,7 @@ class Fsdp2(Fsdp):
         from torch.distributed.tensor import DTensor
 
         optimizer = trainer.optimizer
-        fused = {id(p): bool(group.get("fused")) for group in optimizer.param_groups for p in group["params"]}
+        fused = fused_parameters(optimizer)
         with torch.no_grad():
             for name, parameter in trained_parameters(trainer.model).items():
                 local = parameter.to_local()

@@ -54,7 +54,7 @@ def load_whole(model: Any, optimizer: Any, saved: SavedPieces, masters: Mapping[
     """The reverse of whole_pieces. In place, so that tied parameters stay tied."""
     import torch
 
-    fused = {id(p): bool(group.get("fused")) for group in optimizer.param_groups for p in group["params"]}
+    fused = fused_parameters(optimizer)
     with torch.no_grad():
         for name, parameter in trained_parameters(model).items():
             found = saved.read(name, 0, parameter.numel())
@@ -64,6 +64,11 @@ def load_whole(model: Any, optimizer: Any, saved: SavedPieces, masters: Mapping[
             if found:
                 optimizer.state[master] = {key: placed_state(tensor, master, fused[id(master)]) for key, tensor in found.items()}
         load_buffers(model, saved)
+
+
+def fused_parameters(optimizer: Any) -> dict[int, bool]:
+    """id of a parameter -> whether torch's fused implementation updates it."""
+    return {id(p): bool(group.get("fused")) for group in optimizer.param_groups for p in group["params"]}
 
 
 def placed_state(tensor: Any, parameter: Any, fused: bool) -> Any:
