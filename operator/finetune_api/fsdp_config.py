@@ -52,6 +52,8 @@ def problems(config: Mapping[str, Any], spec: FineTuneJobSpec) -> Iterator[Found
             hint = f"Did you mean fsdp_{near}?" if near else f"Known: {', '.join(f'fsdp_{name}' for name in _NAMES)}."
             yield f"{prefix}{key}", "is not supported here.", hint
     yield from ((f"{prefix}{key}", message, hint) for key, message, hint in _values(_section(config)))
+    if spec.training.method == "qlora":
+        yield from _qlora(_section(config), prefix)
 
 
 def normalised(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,6 +108,16 @@ def _file(config: Mapping[str, Any], spec: FineTuneJobSpec) -> Iterator[Found]:
             yield key, f"is {config[key]}, and {field} is {value}.", "Write the same number in both places, or remove it here."
     if config.get("main_process_ip") is not None:
         yield "main_process_ip", "is set, and the job's first node has an address of its own.", "Remove it."
+
+
+def _qlora(section: Mapping[str, Any], prefix: str) -> Iterator[Found]:
+    values = {_plain(key): value for key, value in section.items()}
+    if values.get("version", 1) == 1:
+        hint = "Set fsdp_version: 2, or training.method: lora."
+        yield f"{prefix}fsdp_version", "1 wants one type for all weights of a layer, which qlora has not.", hint
+    elif values.get("offload_params", values.get("cpu_offload")):
+        hint = "Set it to false, or training.method: lora."
+        yield f"{prefix}fsdp_offload_params", "is true, and the 4-bit weights of qlora cannot leave a GPU.", hint
 
 
 def _values(section: Mapping[str, Any]) -> Iterator[Found]:

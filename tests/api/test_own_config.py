@@ -100,6 +100,20 @@ def test_the_guides_fsdp_file_is_taken_as_it_is() -> None:
     assert (settings["version"], settings["reshard_after_forward"], settings["cpu_offload"]) == (1, "full_shard", True)
 
 
+@pytest.mark.parametrize(
+    ("config", "path"),
+    [
+        ({"fsdp_sharding_strategy": "FULL_SHARD"}, "fsdp_version"),
+        ({"fsdp_config": {"fsdp_version": 2, "fsdp_offload_params": True}}, "fsdp_config.fsdp_offload_params"),
+    ],
+)
+def test_what_cannot_hold_4_bit_weights(config: dict[str, Any], path: str) -> None:
+    (problem,) = problems("fsdp", config, spec("spec.training.method=qlora"), "config")
+    assert problem.path == f"config.{path}" and "or training.method: lora." in problem.hint
+    assert not list(problems("fsdp", config, spec(), "config"))
+    assert not list(problems("fsdp", {"fsdp_version": 2}, spec("spec.training.method=qlora"), "config"))
+
+
 def test_what_is_left_out_follows_from_the_job() -> None:
     filled = with_defaults({"zero_optimization": {"stage": 1}, "fp16": {"hysteresis": 4}})
     assert filled["train_batch_size"] == filled["gradient_clipping"] == "auto"

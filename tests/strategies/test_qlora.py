@@ -5,17 +5,11 @@ from __future__ import annotations
 
 import json
 import re
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import gang
-from finetune_api.spec import Training
-from finetune_trainer.errors import UserError
-from finetune_trainer.strategies.base import Strategy
-from finetune_trainer.strategies.fsdp1 import Fsdp1
-from finetune_trainer.strategies.fsdp2 import Fsdp2
 from strategies.evaluate import evaluation_loss
 from strategies.presets import LOSS_TOLERANCE, QLORA, Bench, forget_the_end
 from trained import weights_sha256
@@ -85,13 +79,6 @@ def test_nothing_in_the_result_says_that_it_is_quantised(trained: tuple[str, gan
     _, ran = trained
     for path in [*ran.output.glob("*.json"), *(ran.output / "merged").glob("*.json")]:
         assert "quant" not in path.read_text() or "quant" not in json.dumps(list(json.loads(path.read_text()))), path
-
-
-@pytest.mark.parametrize("strategy", [Fsdp1("own", {"version": 1}), Fsdp2("own", {"version": 2, "cpu_offload": True})])
-def test_a_configuration_that_cannot_split_4_bit_weights_is_refused(strategy: Strategy) -> None:
-    trainer = SimpleNamespace(parts=SimpleNamespace(training=Training(method="qlora")))
-    with pytest.raises(UserError, match="fsdp_version: 2 without offloading"):
-        strategy.before_wrapping(trainer)
 
 
 @pytest.mark.parametrize("preset", ["zero2", "fsdp2"])

@@ -32,19 +32,6 @@ class Fsdp(Strategy):
         """Where there is no GPU, accelerate has to be told that FSDP was asked for."""
         accelerate_fsdp_on_cpu.apply()
 
-    def before_wrapping(self, trainer: Any) -> None:
-        """Of the presets a rule has said it; a configuration of one's own is read here.
-
-        Raises:
-            UserError: QloraUnsupported.
-        """
-        if trainer.parts.training.method == "qlora" and (self._config["version"] == 1 or self._config.get("cpu_offload")):
-            raise UserError(
-                "QloraUnsupported",
-                "spec.distributed.fsdp: FSDP1 wants one type for all weights of a layer, and 4-bit ones cannot leave a GPU.",
-                "Set fsdp_version: 2 without offloading, or training.method: lora.",
-            )
-
     def arguments(self) -> dict[str, Any]:
         """Gradients are reduced after each micro-batch: kept until the last one, they would be whole on every rank."""
         return {

@@ -48,7 +48,6 @@ class Fsdp1(Fsdp):
 
     def before_wrapping(self, trainer: Any) -> None:
         """An adapter is found again when it is saved."""
-        super().before_wrapping(trainer)
         if hasattr(trainer.model, "peft_config"):
             peft_fsdp1_names.apply()
 

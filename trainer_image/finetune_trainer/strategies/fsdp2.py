@@ -18,7 +18,6 @@ class Fsdp2(Fsdp):
 
     def before_wrapping(self, trainer: Any) -> None:
         """The loss is not rounded."""
-        super().before_wrapping(trainer)
         accelerate_fsdp2_loss.keep(trainer.accelerator.state.fsdp_plugin)
 
     def check_in_force(self, trainer: Any, world_size: int) -> None:
