@@ -12,6 +12,7 @@ from hypothesis import settings
 import tiny
 from cluster_fixtures import api, control_plane, kubelet, namespace, pytest_collection_finish  # noqa: F401
 from examples.quickstart import get_model, make_data
+from operator_fixtures import nobody_else, operator, operator_port, submit  # noqa: F401
 from unavailable import unavailable
 
 settings.register_profile("busy", deadline=None)  # A busy machine is no failure.

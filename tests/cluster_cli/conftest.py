@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from cluster.control_plane import ControlPlane
-from cluster.process import Process
 from cluster_cli.finetune import Finetune, kubeconfig
-from shell.conftest import operator, operator_port, submit  # noqa: F401
 
 
 @pytest.fixture
@@ -20,11 +18,3 @@ def finetune(control_plane: ControlPlane, namespace: str, tmp_path: Path, monkey
     command = Finetune(kubeconfig(control_plane.kubeconfig, namespace, tmp_path / "kubeconfig"), control_plane)
     yield command
     command.close()
-
-
-@pytest.fixture
-def nobody(operator: Process) -> Iterator[None]:  # noqa: F811
-    """No operator runs."""
-    operator.kill()
-    yield
-    operator.start()

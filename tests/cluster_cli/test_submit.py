@@ -106,7 +106,7 @@ def test_other_objects_of_the_file_are_named(finetune: Finetune, job_file: dict[
     assert "ConfigMap is left out" in text and "a created" in text
 
 
-@pytest.mark.usefixtures("nobody")
+@pytest.mark.usefixtures("nobody_else")
 def test_without_an_operator_it_says_so(finetune: Finetune, job_file: dict[str, object], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(explain, "SILENT_SECONDS", 1.0)
     text = finetune.says("submit", write(job_file), "--plain", exit_code=2)

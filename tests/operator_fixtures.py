@@ -1,4 +1,8 @@
-"""One operator on the control plane serves all these tests, each in a namespace of its own."""
+"""Fixtures of the tests that need the operator: one on the control plane serves them all, each in a namespace of its own.
+
+There must not be two: every operator serves every namespace. (pytest makes a session's fixture once for each conftest.py that
+names it, which is why these are named by the topmost one only.)
+"""
 
 from __future__ import annotations
 
