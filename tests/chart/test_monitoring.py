@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import helm_python
@@ -12,8 +13,12 @@ import yaml
 
 from chart.rendered import CHART, Render
 from finetune_operator.shell.config import OperatorSettings
+from render import cases
 
-KINDS = {"PrometheusRule", "ConfigMap"}
+KINDS = {"PrometheusRule", "ConfigMap", "PodMonitor"}
+PAGE = (CHART.parents[1] / "docs" / "metrics.md").read_text()
+#: Examples of the page: how Prometheus scrapes training, and what lets it.
+SCRAPE, POLICY = map(yaml.safe_load, re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
 
 
 def of_kind(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
@@ -37,6 +42,27 @@ def test_the_dashboard_is_the_one_whose_queries_were_asked(render: Render):
     assert config_map["metadata"]["labels"]["grafana_dashboard"] == "1"
     installed = json.loads(config_map["data"]["finetune.json"])
     assert installed == json.loads((CHART / "dashboards" / "finetune.json").read_text())
+
+
+def test_training_is_scraped_as_the_page_says_for_a_prometheus_without_its_operator(render: Render):
+    spec = of_kind(render(podMonitor={"jobs": True, "interval": "10s"}), "PodMonitor")["spec"]
+    (endpoint,), (scrape,) = spec["podMetricsEndpoints"], SCRAPE["scrape_configs"]
+    (rule,) = endpoint.pop("relabelings")
+    assert {"source_labels": rule["sourceLabels"], "target_label": rule["targetLabel"]} in scrape["relabel_configs"]
+    template = cases.attempt(cases.small())[2]["spec"]["template"]
+    (port,) = template["spec"]["containers"][0]["ports"]
+    assert endpoint == {"port": port["name"], "path": "/metrics", "interval": "10s"}
+    (expression,) = spec["selector"]["matchExpressions"]
+    assert expression["operator"] == "Exists" and expression["key"] in template["metadata"]["labels"]
+    assert POLICY["spec"]["podSelector"] == spec["selector"]
+    assert POLICY["spec"]["ingress"][1]["ports"] == [{"port": port["containerPort"]}]
+    kubernetes_validate.validate(POLICY, "1.36", strict=True)
+
+
+@pytest.mark.parametrize(("namespaces", "selected"), [([], {"any": True}), (["team-a"], {"matchNames": ["team-a"]})], ids=str)
+def test_training_is_scraped_where_jobs_are_served(render: Render, namespaces: list[str], selected: dict[str, Any]):
+    monitor = of_kind(render(podMonitor={"jobs": True}, watchNamespaces=namespaces), "PodMonitor")
+    assert monitor["spec"]["namespaceSelector"] == selected
 
 
 def test_the_operator_is_told_of_how_many_jobs_there_are_series(render: Render):

@@ -38,6 +38,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"networkPolicy": {"apiServerPorts": []}}, "at '/networkPolicy/apiServerPorts': minItems: got 0, want 1"),
     ({"networkPolicy": {"metricsFrom": [{}]}}, "at '/networkPolicy/metricsFrom/0': minProperties: got 0, want 1"),
     ({"podMonitor": {"interval": "30"}}, "at '/podMonitor/interval': '30' does not match"),
+    ({"podMonitor": {"jobs": {"enabled": True}}}, "at '/podMonitor/jobs': got object, want boolean"),
     ({"podMonitor": {"interval": 30}}, "at '/podMonitor/interval': got number, want string"),
     (
         {"podMonitor": {"enabled": True, "labels": {"helm.sh/chart": "mine"}}},

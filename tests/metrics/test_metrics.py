@@ -37,7 +37,7 @@ def test_the_documentation_names_every_reason_and_alert():
 
 
 def test_prometheus_takes_the_scrape_configuration_of_the_documentation(tmp_path: Path):
-    (block,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    (block,) = re.findall(r"^```yaml\n(scrape_configs:.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     discovery = "kubernetes_sd_configs: [{role: pod}]"  # Debian's Prometheus is built without it.
     assert discovery in block
     (tmp_path / "prometheus.yaml").write_text(block.replace(discovery, "static_configs: []"))
