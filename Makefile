@@ -16,7 +16,7 @@ DEV     := $(VENV)/.dev-$(WANTED)
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints/versions.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart demo demo-down lint test test-e2e test-parity test-resume test-strategies test-all bench-trainer bench-strategies bench-operator crd clean
+.PHONY: help setup quickstart demo demo-down lint test test-e2e test-parity test-resume test-strategies test-all bench-trainer bench-strategies bench-operator crd docs docs-links clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -34,7 +34,7 @@ $(TRAINER): | $(VENV)/bin/pip
 
 $(DEV): $(TRAINER)
 	@echo "Setting up $(VENV): tools for tests. The first time this takes about half a minute."
-	@$(INSTALL) --editable '.[trainer,deepspeed,qlora,operator]' --group dev
+	@$(INSTALL) --editable '.[trainer,deepspeed,qlora,operator]' --group dev --group docs
 	@rm -f $(VENV)/.dev-* && touch $@
 
 setup: $(DEV) ## install everything into .venv (the other targets do it by themselves)
@@ -84,8 +84,18 @@ bench-strategies: $(DEV) ## speed, memory and checkpoints of each strategy again
 bench-operator: $(DEV) ## latency, API writes, CPU and memory of the operator against bare Jobs (about 15 minutes)
 	@PYTHONPATH=tests:. $(BIN)/python -m bench.operator
 
-crd: $(TRAINER) ## write crds/ and the chart's copy again from the API's models
+crd: $(TRAINER) ## write crds/, the chart's copy and docs/fields.md again from the API's models
 	$(BIN)/python -m finetune_api.crd
+
+# -W: a broken reference, or a page that is in no table of contents, is an error.
+SPHINX := $(BIN)/sphinx-build -W --keep-going --quiet
+
+docs: $(DEV) ## the documentation as a site, in dist/docs
+	$(SPHINX) --builder html docs dist/docs
+	@echo "dist/docs/index.html"
+
+docs-links: $(DEV) ## see that the links to other sites lead somewhere (needs the internet)
+	$(SPHINX) --builder linkcheck docs dist/docs-links
 
 clean: ## remove .venv, runs/ and caches
 	rm -rf $(VENV) runs dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

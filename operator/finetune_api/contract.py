@@ -103,27 +103,23 @@ class _Doc(BaseModel):
 
 
 class Progress(_Doc):
-    """What GET /progress of node 0's launcher answers; unknown values are absent.
+    """What GET /progress of node 0's launcher answers; unknown values are absent."""
 
-    Units: learning rate and loss as logged, tokensPerSecond over all ranks, etaSeconds in seconds, epoch as a fraction; stepSeconds
-    without evaluation and saving; checkpointSeconds for which training stood still for the last checkpoint.
-    """
-
-    phase: Phase = "starting"
+    phase: Phase = Field("starting", description="What it is doing.")
     message: str = Field("", description="One line for people, for example 'downloading model 1.2/4.8 GB'.")
-    attempt: int = 0
-    step: int | None = None
-    total_steps: int | None = None
-    epoch: float | None = None
-    loss: float | None = None
-    eval_loss: float | None = None
-    grad_norm: float | None = None
-    learning_rate: float | None = None
-    tokens_per_second: float | None = None
-    step_seconds: float | None = None
-    eta_seconds: float | None = None
-    last_checkpoint_step: int | None = None
-    checkpoint_seconds: float | None = None
+    attempt: int = Field(0, description="Number of the attempt, from 0.")
+    step: int | None = Field(None, description="Optimizer steps done.")
+    total_steps: int | None = Field(None, description="Optimizer steps of the whole run.")
+    epoch: float | None = Field(None, description="Epochs done, as a fraction.")
+    loss: float | None = Field(None, description="Training loss as last logged.")
+    eval_loss: float | None = Field(None, description="Loss on the evaluation set as last measured.")
+    grad_norm: float | None = Field(None, description="Norm of the gradient before clipping.")
+    learning_rate: float | None = Field(None, description="Learning rate of the last step.")
+    tokens_per_second: float | None = Field(None, description="Tokens trained on per second, over all ranks.")
+    step_seconds: float | None = Field(None, description="Time of an optimizer step, without evaluation and saving.")
+    eta_seconds: float | None = Field(None, description="Estimated time until the end.")
+    last_checkpoint_step: int | None = Field(None, description="Step of the newest complete checkpoint.")
+    checkpoint_seconds: float | None = Field(None, description="For how long training stood still for the last checkpoint.")
     updated_at: float = Field(0.0, description="Unix time of the last change.")
 
 

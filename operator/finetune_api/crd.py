@@ -1,5 +1,7 @@
 """The CustomResourceDefinition, generated from the models: `python -m finetune_api.crd` writes it into crds/ and the chart.
 
+It also writes the page of the documentation with every field.
+
 A structural schema has no $ref, no unions and no null: an optional field without a default is simply absent.
 `x-kubernetes-validations` come from rules.py and immutable.py.
 """
@@ -189,5 +191,9 @@ def _default(node: Schema) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    from finetune_api import field_page
+
+    root = Path(__file__).parents[2]
     for folder in FOLDERS:
-        (Path(__file__).parents[2] / folder / FILE_NAME).write_text(crd_yaml())
+        (root / folder / FILE_NAME).write_text(crd_yaml())
+    (root / field_page.FILE).write_text(field_page.markdown())

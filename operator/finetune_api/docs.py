@@ -10,6 +10,7 @@ from typing import Any
 from finetune_api.json_schema import Schema, all_fields, bounds, children, is_quantity
 from finetune_api.known_names import meant
 from finetune_api.problems import Problem
+from finetune_api.rule import Rule
 from finetune_api.rules import RULES
 from finetune_api.spec import API_VERSION, KIND
 
@@ -36,14 +37,10 @@ def explain_field(path: str, recursive: bool = False) -> str:
     if wanted not in fields:
         raise UnknownFieldError(_no_such_field(path, wanted, list(fields)))
     name, node = fields[wanted]
-    facts = [("KIND", f"{KIND} ({API_VERSION})"), ("FIELD", name), ("TYPE", _type(node)), *_values(wanted, node)]
+    facts = [("KIND", f"{KIND} ({API_VERSION})"), ("FIELD", name), ("TYPE", type_in_words(node)), *_values(wanted, node)]
     text = [f"{label + ':':<10}{value}" for label, value in facts if value]
     text += ["", *_wrapped(node.get("description", ""))]
-    rules = [
-        f"{'on a cluster: ' if rule.cluster else ''}{rule.message} {rule.hint}"
-        for rule in RULES
-        if _concerns(rule.at, rule.reads, wanted)
-    ]
+    rules = [refusal(rule) for rule in RULES if _concerns(rule.at, rule.reads, wanted)]
     if rules and "properties" not in node:
         text += ["", "REFUSED:", *[line for rule in rules for line in _wrapped(rule, "- ")]]
     below = [
@@ -73,11 +70,17 @@ def _no_such_field(path: str, wanted: str, known: list[str]) -> str:
     return str(Problem(path, "there is no such field.", hint))
 
 
-def _type(node: Schema) -> str:
+def refusal(rule: Rule) -> str:
+    """When a job is refused by the rule, and what to write instead."""
+    return f"{'on a cluster: ' if rule.cluster else ''}{rule.message} {rule.hint}"
+
+
+def type_in_words(node: Schema) -> str:
+    """What a field's value is: a number, a list of objects, a quantity."""
     if "properties" in node:
         return "object"
     if node.get("type") == "array":
-        return f"list of {_type(node['items'])}" if node["items"].get("type") != "object" else "list of objects"
+        return f"list of {type_in_words(node['items'])}" if node["items"].get("type") != "object" else "list of objects"
     if node.get("type") == "object":
         values = node.get("additionalProperties")
         return f"map of names to {'quantities' if isinstance(values, dict) and is_quantity(values) else 'values'}"
@@ -88,17 +91,26 @@ def _type(node: Schema) -> str:
 
 def _values(path: str, node: Schema) -> list[tuple[str, str]]:
     """Whether it is required, default, range, choices, examples."""
-    parent, _, name = path.rpartition(".")
-    owner = next((field for key, field in all_fields().items() if _plain(key) == parent), {})
-    required = name in (owner.get("items") or owner).get("required", ())
-    choices = node.get("enum") or node.get("items", {}).get("enum", [])
     return [
-        ("REQUIRED", "yes" if required else ""),
+        ("REQUIRED", "yes" if is_required(path) else ""),
         ("DEFAULT", shown_default(node)),
         ("RANGE", bounds(node)),
-        ("VALUES", ", ".join(choices)),
+        ("VALUES", ", ".join(choices(node))),
         ("EXAMPLES", ", ".join(_inline(example) for example in node.get("examples", []))),
     ]
+
+
+def is_required(path: str) -> bool:
+    """Whether the object that the field belongs to cannot be without it."""
+    parent, _, name = _plain(path).rpartition(".")
+    owner = next((field for key, field in all_fields().items() if _plain(key) == parent), {})
+    return name in (owner.get("items") or owner).get("required", ())
+
+
+def choices(node: Schema) -> list[str]:
+    """The words that the field, or an entry of it, may be; empty where it is not one of a few."""
+    found: list[str] = node.get("enum") or node.get("items", {}).get("enum", [])
+    return found
 
 
 def shown_default(node: Schema) -> str:
@@ -123,5 +135,5 @@ def _wrapped(text: str, bullet: str = "") -> list[str]:
 
 def _entry(name: str, node: Schema) -> list[str]:
     default = shown_default(node)
-    head = f"  {name} <{_type(node)}>" + (f" = {default}" if default else "")
+    head = f"  {name} <{type_in_words(node)}>" + (f" = {default}" if default else "")
     return [head, *["    " + line.strip() for line in textwrap.wrap(node.get("description", ""), _WIDTH - 4)]]

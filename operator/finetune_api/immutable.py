@@ -21,6 +21,11 @@ def fixed_in_spec() -> dict[str, FieldInfo]:
     return {_alias(field): field for name, field in FineTuneJobSpec.model_fields.items() if name != "run_policy"}
 
 
+def changeable() -> list[str]:
+    """Names in spec.runPolicy that may change at any time; everything else is fixed."""
+    return [name for field in RunPolicy.model_fields.values() if (name := _alias(field)) not in _FIXED_IN_RUN_POLICY]
+
+
 def validations() -> dict[str, list[dict[str, str]]]:
     """Dotted path of an object -> `x-kubernetes-validations` to add there."""
     spec = [_fixed(name, field) for name, field in fixed_in_spec().items()]

@@ -120,7 +120,11 @@ def bounds(node: Schema) -> str:
         ("characters", "minLength", "maxLength"),
     ):
         if node.get(least):
-            parts.append(f"at least {node[least]} {unit}".replace("1 entries", "1 entry"))
+            parts.append(f"at least {_counted(node[least], unit)}")
         if most in node:
-            parts.append(f"at most {node[most]} {unit}")
+            parts.append(f"at most {_counted(node[most], unit)}")
     return ", ".join(parts)
+
+
+def _counted(number: int, unit: str) -> str:
+    return f"{number} {unit.replace('ies', 'y').rstrip('s') if number == 1 else unit}"
