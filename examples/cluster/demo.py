@@ -120,8 +120,8 @@ def api_writes(demo: Demo) -> int:
     pods = demo.get("-n", chart.NAMESPACE, "pods", "-l", "app.kubernetes.io/name=finetune-operator")["items"]
     path = f"/api/v1/namespaces/{chart.NAMESPACE}/pods/{pods[0]['metadata']['name']}:8081/proxy/metrics"
     done = subprocess.run(["kubectl", "get", "--raw", path], env=demo.env, capture_output=True, text=True, check=True)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("finetune_api_requests_total{")]
-    return round(sum(float(line.rpartition(" ")[2]) for line in lines if 'verb="get"' not in line and 'verb="list"' not in line))
+    lines = [line for line in done.stdout.splitlines() if line.startswith("finetune_operator_api_requests_total{")]
+    return round(sum(float(line.rpartition(" ")[2]) for line in lines if 'verb="GET"' not in line))
 
 
 def seconds_between(first: str, last: str) -> float:
