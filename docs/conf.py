@@ -16,7 +16,4 @@ myst_heading_anchors = 3
 # A reference to what is not there is an error, with -W.
 nitpicky = True
 
-# Placeholders, and a site that answers programs with 403.
-linkcheck_ignore: list[str] = []
 linkcheck_timeout = 20
-linkcheck_workers = 2
