@@ -6,6 +6,7 @@ project = "finetune-operator"
 version = installed_version(project)
 html_title = f"{project} {version}"
 html_theme = "furo"
+html_show_sourcelink = False
 
 # A diagram is drawn by the reader's browser, as a forge does it.
 extensions = ["myst_parser", "sphinxcontrib.mermaid"]

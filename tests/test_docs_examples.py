@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from finetune_api.load import load_job
+from finetune_api.rule_check import rule_problems
 from finetune_api.spec import FineTuneJobSpec
 
 ROOT = Path(__file__).parent.parent
@@ -55,8 +56,12 @@ def _merged(base: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("document", _jobs())
 def test_an_example_is_a_valid_job(document: dict[str, Any], tmp_path: Path) -> None:
+    """One that says where its results go is one for a cluster as well."""
     (tmp_path / "job.yaml").write_text(yaml.safe_dump(document))
-    assert load_job(tmp_path / "job.yaml").metadata.name == document["metadata"]["name"]
+    job = load_job(tmp_path / "job.yaml")
+    assert job.metadata.name == document["metadata"]["name"]
+    if job.spec.output.volume is not None:
+        assert [str(problem) for problem in rule_problems(job, cluster=True)] == []
 
 
 def test_the_guides_commands_have_examples() -> None:
