@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 JOB = HERE / "smollm2-lora-2nodes.yaml"
 NAMESPACE, NAME = "demo", "smollm2-lora"
-OUTPUT = Path("results/smollm2-lora")
+OUTPUT = Path(NAME)
 LOCAL_OUTPUT = Path("runs/demo-local")
 FINETUNE = Path(sys.executable).with_name("finetune")
 #: Largest difference of a step's loss between the cluster and the same file run on this machine.

@@ -11,6 +11,10 @@ WORDS = {
         "a folder inside the volume",
         "Write it without a slash at the beginning or end, with letters, digits, -, _ and .; no part of it begins with a dot.",
     ),
+    part.FOLDER_NAME: (
+        "a folder at the top of the volume",
+        "Write one name, without slashes, of letters, digits, -, _ and .; it does not begin with a dot.",
+    ),
     part.MOUNT_PATH: ("an absolute path", "For example /scripts; without : and without a slash at the end."),
     part.QUANTITY: ("an amount", "Write a whole number or a number with a unit: 8, 500m, 64Gi."),
     part.QUALIFIED_NAME: ("a name that Kubernetes takes here", "Write NAME or PREFIX/NAME, as in example.com/team."),

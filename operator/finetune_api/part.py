@@ -12,6 +12,8 @@ OBJECT_NAME = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
 KEY = r"^[A-Za-z0-9._-]+$"
 #: A folder inside a volume: no leading slash, and no part that begins with a dot.
 FOLDER = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$"
+#: A folder at the top of a volume.
+FOLDER_NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 #: An absolute path in a container.
 MOUNT_PATH = r"^(/[^/:\s]+)+$"
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
@@ -23,6 +25,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 ObjectName = Annotated[str, StringConstraints(pattern=OBJECT_NAME, max_length=253)]
 Key = Annotated[str, StringConstraints(pattern=KEY, max_length=253)]
 Folder = Annotated[str, StringConstraints(pattern=FOLDER, max_length=512)]
+FolderName = Annotated[str, StringConstraints(pattern=FOLDER_NAME, max_length=253)]
 MountPath = Annotated[str, StringConstraints(pattern=MOUNT_PATH, max_length=512)]
 #: An amount as Kubernetes writes it: 500m, 8, 64Gi.
 Quantity = Annotated[str, StringConstraints(pattern=QUANTITY, max_length=32)] | Annotated[int, Field(ge=0)]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from finetune_api import contract
-from finetune_api.pod_template import Volume
+from finetune_api.pod_template import PodSpec, Volume
 from finetune_api.rule import Rule, cel_value, unique
 
 #: Labels and annotations that the operator or Kubernetes sets itself.
 OWNED_PREFIXES = ("finetune.dev/", "batch.kubernetes.io/", "app.kubernetes.io/")
+#: Ends of the domains under which older Kubernetes takes AppArmor and seccomp profiles in annotations.
+SECURITY_DOMAINS = ("security.alpha.kubernetes.io/", "security.beta.kubernetes.io/")
+#: How Kubernetes' own priority classes begin; their pods push out everybody else's, in every namespace.
+CLUSTER_PRIORITIES = "system-"
 #: How the operator's own volumes are called.
 OWNED_VOLUMES = "finetune-"
 #: Where the operator mounts something itself.
@@ -55,6 +59,11 @@ def _owned_rule(field: str) -> Rule:
         f"{field} under {', '.join(OWNED_PREFIXES)} belong to the operator.",
         "Use a prefix of your own.",
     )
+
+
+def _claims_read_only(pod: PodSpec) -> bool:
+    claims = {volume.name for volume in pod.volumes if volume.persistent_volume_claim is not None}
+    return all(mount.read_only or mount.name not in claims for container in pod.containers for mount in container.volume_mounts)
 
 
 POD_RULES: tuple[Rule, ...] = (
@@ -134,6 +143,24 @@ POD_RULES: tuple[Rule, ...] = (
     _owned_rule("labels"),
     _owned_rule("annotations"),
     Rule(
+        "no profiles in annotations",
+        ("spec.podTemplate.metadata",),
+        ("annotations",),
+        f"!self.annotations.exists(k, {cel_value(SECURITY_DOMAINS)}.exists(domain, k.contains(domain)))",
+        lambda metadata: not any(domain in key for key in metadata.annotations for domain in SECURITY_DOMAINS),
+        "an annotation chooses an AppArmor or seccomp profile.",
+        "Remove it: pods run under the runtime's own profiles.",
+    ),
+    Rule(
+        "priorities of the cluster",
+        ("spec.podTemplate.spec",),
+        ("priorityClassName",),
+        f"!has(self.priorityClassName) || !self.priorityClassName.startsWith('{CLUSTER_PRIORITIES}')",
+        lambda pod: pod.priority_class_name is None or not pod.priority_class_name.startswith(CLUSTER_PRIORITIES),
+        f"priority classes that begin with {CLUSTER_PRIORITIES} are for the cluster's own pods.",
+        "Name another one: kubectl get priorityclasses lists those there are.",
+    ),
+    Rule(
         "Exists takes every value",
         ("spec.podTemplate.spec.tolerations[]",),
         ("value", "operator"),
@@ -195,6 +222,16 @@ POD_RULES: tuple[Rule, ...] = (
         lambda pod: {mount.name for c in pod.containers for mount in c.volume_mounts} <= {volume.name for volume in pod.volumes},
         "a volumeMount names a volume that is not in podTemplate.spec.volumes.",
         "Add the volume, or correct the name.",
+    ),
+    Rule(
+        "claims are written as output only",
+        ("spec.podTemplate.spec",),
+        ("containers", "volumes"),
+        "self.containers.all(c, c.volumeMounts.all(m, m.readOnly || "
+        "!self.volumes.exists(v, v.name == m.name && has(v.persistentVolumeClaim))))",
+        _claims_read_only,
+        "a claim is mounted to be written, and other jobs may have their results there.",
+        "Add readOnly: true to the volumeMount. What a job writes goes to its own folder of output.volume, or to an emptyDir.",
     ),
     Rule(
         "mounts stay out of ours",

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from finetune_api.affinity import affinity_problems
 from finetune_api.extra_args import extra_args_problems
 from finetune_api.own_config import inline_problems
 from finetune_api.part import Part
@@ -16,7 +17,7 @@ from finetune_api.yaml_reader import Keys
 
 
 def rule_problems(job: FineTuneJob, unsure: Collection[Keys] = (), cluster: bool = False) -> list[Problem]:
-    """Every rule that the job breaks, extraArgs and own configurations included (without lines).
+    """Every rule that the job breaks, also about extraArgs, own configurations and affinity (without lines).
 
     Args:
         unsure: fields whose values were replaced because they were wrong in themselves; rules that read them are left out.
@@ -32,7 +33,12 @@ def rule_problems(job: FineTuneJob, unsure: Collection[Keys] = (), cluster: bool
                 reads = [(*keys, *filter(None, read.split("."))) for read in rule.reads]
                 if not any(related(read, field) for read in reads for field in unsure) and not rule.check(node):
                     found.append(Problem(dotted(reads[0]), rule.message, rule.hint))
-    return [*found, *extra_args_problems(job.spec.training.extra_args), *inline_problems(job.spec)]
+    return [
+        *found,
+        *extra_args_problems(job.spec.training.extra_args),
+        *inline_problems(job.spec),
+        *affinity_problems(job.spec.pod_template.spec.affinity),
+    ]
 
 
 def _nodes(job: FineTuneJob, at: str) -> Iterator[tuple[Keys, Any]]:

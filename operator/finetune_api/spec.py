@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from finetune_api.inputs import DATA_URI, GGUF_FILE, MODEL_URI, Columns, Dataset, DataSource, Model
-from finetune_api.part import Folder, Part, PersistentVolumeClaim, SecretKey, Text
+from finetune_api.part import FolderName, Part, PersistentVolumeClaim, SecretKey, Text
 from finetune_api.pod_template import PodTemplate, Resources
 from finetune_api.strategies import DeepSpeed, Fsdp
 from finetune_api.training import ALL_LINEAR, Lora, Training
@@ -73,8 +73,11 @@ class Output(Part):
     volume: OutputVolume | None = Field(
         None, description="Volume on a cluster; a local run writes to --output (default runs/NAME)."
     )
-    path: Folder | None = Field(
-        None, description="Folder in the volume. Default: the job's name. A job goes on from what it left there."
+    # One name: a job could put a link into a folder of its own, and a path through that link would lead another job anywhere.
+    path: FolderName | None = Field(
+        None,
+        description="Folder at the top of the volume, for this job alone as long as it exists. Default: the job's name. A job goes "
+        "on from what it left there.",
     )
     merge_adapter: bool = Field(
         False,

@@ -70,7 +70,7 @@ GOOD_CHANGES: dict[str, list[str]] = {
     "started by accelerate": ["spec.distributed={launcher: accelerate, rendezvousTimeoutSeconds: 60}"],
     "started by DeepSpeed": ["spec.distributed.launcher=deepspeed"],
     "suspended": ["spec.runPolicy={suspend: true, ttlSecondsAfterFinished: 0}"],
-    "folder in the volume": ["spec.output.path=results/qwen3_8b.1"],
+    "folder in the volume": ["spec.output.path=results-qwen3_8b.1"],
     "token of a Secret": ["spec.model.tokenSecretRef={name: hf}"],
     "environment from a Secret": [
         "spec.trainer.env=[{name: HF_TOKEN, valueFrom: {secretKeyRef: {name: hf}}}, {name: A, value: ''}]"
@@ -85,7 +85,8 @@ GOOD_CHANGES: dict[str, list[str]] = {
     ],
     "scheduling": [
         "spec.podTemplate.spec={nodeSelector: {gpu: a100}, priorityClassName: high, schedulerName: volcano, "
-        "runtimeClassName: nvidia, affinity: {nodeAffinity: {anything: [1, {goes: here}]}}, imagePullSecrets: [{name: registry}], "
+        "runtimeClassName: nvidia, imagePullSecrets: [{name: registry}], "
+        "affinity: {nodeAffinity: {anything: [1, {goes: here}]}, podAffinity: {a: [{matchLabels: {namespaces: b}}]}}, "
         "securityContext: {runAsUser: 1234, runAsGroup: 1, fsGroup: 5, supplementalGroups: [7]}}",
         "spec.podTemplate.spec.tolerations=[{operator: Exists}, {key: a.b/c, value: d, effect: NoSchedule}, "
         "{key: gpu, operator: Exists, effect: NoExecute, tolerationSeconds: 5}]",
@@ -420,8 +421,9 @@ BAD = [
     ),
     Bad("spec.podTemplate.metadata.labels={a: b c}", "spec.podTemplate.metadata.labels.a", "'b c' is not the value of a label."),
     Bad("spec.podTemplate.spec.nodeSelector={gpu: 1}", "spec.podTemplate.spec.nodeSelector.gpu", 'Write it in quotes: "1".'),
-    Bad("spec.output.path=/abs", "spec.output.path", "'/abs' is not a folder inside the volume."),
-    Bad("spec.output.path=a/../b", "spec.output.path", "no part of it begins with a dot."),
+    Bad("spec.output.path=/abs", "spec.output.path", "'/abs' is not a folder at the top of the volume."),
+    Bad("spec.output.path=a/b", "spec.output.path", "Write one name, without slashes"),
+    Bad("spec.output.path=..", "spec.output.path", "it does not begin with a dot."),
     Bad("spec.model.tokenSecretRef={}", "spec.model.tokenSecretRef.name", "is missing."),
     Bad(
         "spec.model.tokenSecretRef={name: hf, key: a/b}", "spec.model.tokenSecretRef.key", "is not a key of a Secret or ConfigMap."
@@ -472,6 +474,16 @@ BAD = [
         "belong to the operator. Use a prefix of your own.",
     ),
     Bad("spec.podTemplate.metadata.annotations={batch.kubernetes.io/a: b}", "spec.podTemplate.metadata.annotations", "belong to"),
+    Bad(
+        "spec.podTemplate.metadata.annotations={container.apparmor.security.beta.kubernetes.io/trainer: unconfined}",
+        "spec.podTemplate.metadata.annotations",
+        "an annotation chooses an AppArmor or seccomp profile.",
+    ),
+    Bad(
+        "spec.podTemplate.spec.priorityClassName=system-node-critical",
+        "spec.podTemplate.spec.priorityClassName",
+        "are for the cluster's own pods.",
+    ),
     *(
         Bad(
             f"spec.podTemplate.spec.tolerations=[{toleration}]",
@@ -512,6 +524,12 @@ BAD = [
             ("{name: a, mountPath: /a, subPath: ../b}", "[0].volumeMounts[0].subPath", "is not a folder inside the volume."),
         )
     ),
+    Bad(
+        "spec.podTemplate.spec.volumes=[{name: a, persistentVolumeClaim: {claimName: runs}}] & "
+        "spec.podTemplate.spec.containers=[{volumeMounts: [{name: a, mountPath: /a}]}]",
+        "spec.podTemplate.spec.containers",
+        "Add readOnly: true to the volumeMount.",
+    ),
 ]
 
 #: What only a cluster refuses.
@@ -531,8 +549,8 @@ BAD_ON_A_CLUSTER = [
     ),
 ]
 
-#: What only the operator and `finetune validate` see, since the API server knows nothing about the keys of extraArgs.
-BAD_EXTRA_ARGS = [
+#: What only the operator and `finetune validate` see, since the API server knows nothing about what is in extraArgs and affinity.
+LEFT_TO_THE_OPERATOR = [
     Bad(
         "spec.training.extraArgs={learning_rate: 1e-4}",
         "spec.training.extraArgs.learning_rate",
@@ -562,5 +580,17 @@ BAD_EXTRA_ARGS = [
         "spec.training.extraArgs={remove_unused_columns: true}",
         "spec.training.extraArgs.remove_unused_columns",
         "rows are prepared",
+    ),
+    Bad(
+        "spec.podTemplate.spec.affinity={podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{namespaces: [a]}]}}",
+        "spec.podTemplate.spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].namespaces",
+        "looks at pods of other namespaces.",
+    ),
+    Bad(
+        "spec.podTemplate.spec.affinity={podAntiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: "
+        "[{weight: 1, podAffinityTerm: {namespaceSelector: {}}}]}}",
+        "spec.podTemplate.spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm"
+        ".namespaceSelector",
+        "Remove it: without it a term is about",
     ),
 ]

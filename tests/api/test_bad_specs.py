@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.bad_specs import BAD, BAD_EXTRA_ARGS, BAD_ON_A_CLUSTER, GOOD, GOOD_CHANGES, Bad, changed
+from api.bad_specs import BAD, BAD_ON_A_CLUSTER, GOOD, GOOD_CHANGES, LEFT_TO_THE_OPERATOR, Bad, changed
 from finetune_api.json_schema import Schema, job_schema
 from finetune_api.load import SpecErrors, check_file, load_job
 from finetune_api.problems import dotted
@@ -21,7 +21,7 @@ def job_file(tmp_path: Path) -> Path:
     return tmp_path / "job.yaml"
 
 
-@pytest.mark.parametrize("bad", BAD + BAD_EXTRA_ARGS, ids=lambda bad: bad.changes[:80])
+@pytest.mark.parametrize("bad", BAD + LEFT_TO_THE_OPERATOR, ids=lambda bad: bad.changes[:80])
 def test_bad_spec(bad: Bad, job_file: Path):
     job_file.write_text(to_yaml(bad.data))
     with pytest.raises(SpecErrors) as caught:

@@ -147,10 +147,12 @@ def _bare_job(namespace: str) -> Manifest:
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j", "namespace": namespace}, "spec": spec}
 
 
-async def test_of_a_secret_only_its_existence_is_read(kube: AioKube, api: Api, namespace: str):
+async def test_of_a_secret_only_its_type_is_read(kube: AioKube, api: Api, namespace: str):
     api.create(secret(namespace, "s", k="v"))
-    assert await kube.exists(SECRETS, namespace, "s") is True
-    assert await kube.exists(SECRETS, namespace, "t") is False
+    printed = await kube.printed(SECRETS, namespace, "s")
+    assert printed == {"Name": "s", "Type": "Opaque", "Data": 1, "Age": printed["Age"]}
+    with pytest.raises(NotFound):
+        await kube.printed(SECRETS, namespace, "t")
 
 
 async def test_lists_come_in_pages_and_as_one(kube: AioKube, api: Api, namespace: str, monkeypatch: pytest.MonkeyPatch):

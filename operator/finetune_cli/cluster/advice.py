@@ -187,7 +187,8 @@ ADVICE: Mapping[str, Advice] = {
             "{again}",
         ),
     ),
-    "OutputInUse": Advice("", ("Wait for the other job, or delete it; this one then starts by itself.",)),
+    "OutputInUse": Advice("", ("Delete the other job; its results stay, and this one then starts by itself.",)),
+    "ServiceAccountToken": Advice("", ("Name another Secret.", "{again}")),
     "InvalidSpec": Advice(
         "",
         (

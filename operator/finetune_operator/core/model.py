@@ -162,14 +162,14 @@ class References:
     """What was found of the objects that a job names, and who else uses its output folder.
 
     Attributes:
-        secrets: names of those that exist; neither their keys nor their values are read.
+        secrets: name -> type; neither keys nor values are read.
         config_maps: name -> keys.
         claims: name -> claim.
-        output_users: names of other live jobs with the same output folder.
+        output_users: names of other jobs that have the same output folder.
         nodes: allocatable resources of each node, or None when they may not be read.
     """
 
-    secrets: frozenset[str] = frozenset()
+    secrets: Mapping[str, str] = field(default_factory=dict)
     config_maps: Mapping[str, frozenset[str]] = field(default_factory=dict)
     claims: Mapping[str, Claim] = field(default_factory=dict)
     output_users: tuple[str, ...] = ()

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-RefusalReason = Literal["InvalidSpec", "SecretNotFound", "ConfigMapNotFound", "ClaimNotFound", "ClaimNotShareable", "OutputInUse"]
+RefusalReason = Literal[
+    "InvalidSpec",
+    "SecretNotFound",
+    "ServiceAccountToken",
+    "ConfigMapNotFound",
+    "ClaimNotFound",
+    "ClaimNotShareable",
+    "OutputInUse",
+]
 
 
 class Refusal(NamedTuple):

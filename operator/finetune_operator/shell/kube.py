@@ -22,7 +22,7 @@ from finetune_operator.shell.resources import EVENTS, Resource, resource_of
 
 _JSON = "application/json"
 _MERGE_PATCH = "application/merge-patch+json"
-_METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 _REQUEST_SECONDS = 30.0
 _PAGE = 500
 
@@ -73,8 +73,8 @@ class Kube(Protocol):
     async def get(self, resource: Resource, namespace: str, name: str) -> Manifest:
         """One object."""
 
-    async def exists(self, resource: Resource, namespace: str, name: str) -> bool:
-        """Whether there is such an object; nothing but its metadata is read."""
+    async def printed(self, resource: Resource, namespace: str, name: str) -> Manifest:
+        """What `kubectl get` prints of one object, by column (Name, Type, ...); nothing else of it is read."""
 
     async def create(self, manifest: Manifest) -> Manifest:
         """Create, or return the object of that name if it has the same owner.
@@ -132,13 +132,12 @@ class AioKube:
         """See Kube."""
         return await self._request("GET", resource, namespace, name)
 
-    async def exists(self, resource: Resource, namespace: str, name: str) -> bool:
+    async def printed(self, resource: Resource, namespace: str, name: str) -> Manifest:
         """See Kube."""
-        try:
-            await self._request("GET", resource, namespace, name, accept=_METADATA_ONLY)
-        except NotFound:
-            return False
-        return True
+        # Not its metadata alone: an annotation of `kubectl apply` there holds all of the object, contents of a Secret included.
+        table = await self._request("GET", resource, namespace, name, query={"includeObject": "None"}, accept=_TABLE)
+        (row,) = table["rows"]
+        return dict(zip((column["name"] for column in table["columnDefinitions"]), row["cells"], strict=True))
 
     async def create(self, manifest: Manifest) -> Manifest:
         """See Kube."""

@@ -2,8 +2,7 @@
 
 Jobs that are submitted together mostly name the same claims and all ask for the nodes: what one has just read answers the others.
 
-Of a Secret only its existence is asked for: the API server offers its metadata alone, and the keys are not part of that. A wrong
-key shows when the pod starts.
+Of a Secret only what `kubectl get` prints is asked for, its type: neither keys nor values. A wrong key shows when the pod starts.
 """
 
 from __future__ import annotations
@@ -59,13 +58,13 @@ class ReferenceReader:
         """
         names, namespace = needed(job), job.key.namespace
         secrets, config_maps, claims, nodes = await asyncio.gather(
-            asyncio.gather(*(self._secret_exists(namespace, name) for name in names.secrets)),
+            asyncio.gather(*(self._secret_type(namespace, name) for name in names.secrets)),
             asyncio.gather(*(self._read(CONFIG_MAPS, namespace, name) for name in names.config_maps)),
             asyncio.gather(*(self._recent.read((namespace, name), partial(self._claim, namespace, name)) for name in names.claims)),
             self._recent.read(NODES, self._nodes) if names.nodes else _none(),
         )
         return References(
-            secrets=frozenset(name for name, there in zip(names.secrets, secrets, strict=True) if there),
+            secrets={name: kind for name, kind in zip(names.secrets, secrets, strict=True) if kind is not None},
             config_maps={
                 name: frozenset((found.get("data") or {}).keys() | (found.get("binaryData") or {}).keys())
                 for name, found in zip(names.config_maps, config_maps, strict=True)
@@ -86,12 +85,15 @@ class ReferenceReader:
         found = await self._read(CLAIMS, namespace, name)
         return None if found is None else Claim(tuple(found["spec"].get("accessModes") or ()))
 
-    async def _secret_exists(self, namespace: str, name: str) -> bool:
+    async def _secret_type(self, namespace: str, name: str) -> str | None:
+        """Its type, or None where there is none."""
         try:
-            return await self._kube.exists(SECRETS, namespace, name)
+            return str((await self._kube.printed(SECRETS, namespace, name))["Type"])
+        except NotFound:
+            return None
         except Refused as refused:
             if refused.code == _FORBIDDEN:
-                return True  # An administrator may withhold Secrets from the operator; a missing one shows when the pod starts.
+                return ""  # An administrator may withhold Secrets from the operator; a missing one shows when the pod starts.
             raise
 
     async def _nodes(self) -> tuple[dict[str, str], ...] | None:

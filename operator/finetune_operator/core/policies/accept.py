@@ -18,6 +18,7 @@ from finetune_operator.core.sources import sources
 
 #: A refused job is looked at again after so long: what it lacked may have been created.
 RETRY_SECONDS = 15.0
+_SERVICE_ACCOUNT_TOKEN = "kubernetes.io/service-account-token"  # noqa: S105
 
 
 def invalid(job: Job) -> Refusal | None:
@@ -43,6 +44,9 @@ def _secrets(job: Job, references: References) -> Iterator[Refusal]:
     for name in needed(job).secrets:
         if name not in references.secrets:
             yield Refusal("SecretNotFound", _missing("Secret", name, f"kubectl create secret generic {name}"))
+        elif references.secrets[name] == _SERVICE_ACCOUNT_TOKEN:
+            text = f"Secret {name} holds the token of a service account: training pods have no access to the API server."
+            yield Refusal("ServiceAccountToken", text)
 
 
 def _config_maps(job: Job, references: References) -> Iterator[Refusal]:
@@ -63,6 +67,6 @@ def _missing(kind: str, name: str, command: str) -> str:
 def _in_use(job: Job, spec: FineTuneJobSpec, users: tuple[str, ...]) -> str:
     claim, folder = output_folder(job.key.name, spec) or ("", "")
     return (
-        f"The output folder {folder} of claim {claim} belongs to {', '.join(users)}, which has not finished. Wait for it, delete "
-        "it, or create this job with another output.path."
+        f"The output folder {folder} of claim {claim} belongs to {', '.join(users)}. Delete that (its results stay), or create "
+        "this job with another output.path."
     )

@@ -14,14 +14,15 @@ _FOR_ALL_TO_WRITE, _FOR_ALL_TO_READ = "ReadWriteMany", "ReadOnlyMany"
 
 def claim_refusals(spec: FineTuneJobSpec, found: Mapping[str, Claim]) -> Iterator[Refusal]:
     """What is wrong with the claims that the job mounts."""
-    written = _written(spec)
+    output = None if spec.output.volume is None else spec.output.volume.persistent_volume_claim.claim_name
     for name in dict.fromkeys(claims(spec)):
         claim = found.get(name)
         if claim is None:
             advice = "Create it, or name another one: kubectl get pvc lists those there are."
             yield Refusal("ClaimNotFound", f"There is no PersistentVolumeClaim {name} in this namespace. {advice}")
             continue
-        wanted = (_FOR_ALL_TO_WRITE,) if name in written else (_FOR_ALL_TO_WRITE, _FOR_ALL_TO_READ)
+        # All other claims are mounted read-only.
+        wanted = (_FOR_ALL_TO_WRITE,) if name == output else (_FOR_ALL_TO_WRITE, _FOR_ALL_TO_READ)
         if spec.distributed.nodes > 1 and not set(wanted) & set(claim.access_modes):
             yield Refusal(
                 "ClaimNotShareable",
@@ -29,18 +30,3 @@ def claim_refusals(spec: FineTuneJobSpec, found: Mapping[str, Claim]) -> Iterato
                 f"nodes cannot mount it at once. With distributed.nodes: {spec.distributed.nodes} it needs {' or '.join(wanted)} "
                 "(a shared file system such as NFS or CephFS).",
             )
-
-
-def _written(spec: FineTuneJobSpec) -> set[str]:
-    """Claims that pods write to: the output, and volumes of the podTemplate that are not mounted read-only."""
-    pod = spec.pod_template.spec
-    mounts = [mount for container in pod.containers for mount in container.volume_mounts]
-    writable = {mount.name for mount in mounts if not mount.read_only}
-    names = {
-        volume.persistent_volume_claim.claim_name
-        for volume in pod.volumes
-        if volume.persistent_volume_claim is not None and volume.name in writable
-    }
-    if spec.output.volume is not None:
-        names.add(spec.output.volume.persistent_volume_claim.claim_name)
-    return names

@@ -1,4 +1,4 @@
-"""Two live jobs never share an output folder: who came first has it."""
+"""Two jobs never share an output folder: who came first has it as long as it exists, also when it has finished."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ def output_users(job: Job, others: Iterable[Job]) -> tuple[str, ...]:
 
 
 def _keeps_out(other: Job, job: Job, folder: tuple[str, str]) -> bool:
-    if other.key.namespace != job.key.namespace or other.job is None or other.status.phase in ("Succeeded", "Failed"):
-        return False
-    if output_folder(other.key.name, other.job.spec) != folder:
+    if other.key.namespace != job.key.namespace or other.job is None or output_folder(other.key.name, other.job.spec) != folder:
         return False
     accepted = any(condition.type == "Accepted" and condition.status == "True" for condition in other.status.conditions)
     return accepted or (other.created_at, other.uid) < (job.created_at, job.uid)
