@@ -16,7 +16,7 @@ DEV     := $(VENV)/.dev-$(WANTED)
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints/versions.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart demo demo-down lint test test-e2e test-parity test-resume test-strategies test-all bench-trainer bench-strategies bench-operator crd docs docs-links clean
+.PHONY: help setup quickstart demo demo-down lint test test-e2e test-parity test-resume test-strategies test-rights test-all bench-trainer bench-strategies bench-operator crd docs docs-links clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -55,10 +55,10 @@ lint: $(DEV) ## ruff, mypy --strict, import-linter
 	$(BIN)/lint-imports
 
 # Tests start many processes; more threads than that only get into each other's way.
-test test-e2e test-parity test-resume test-strategies test-all: export OMP_NUM_THREADS := 1
+test test-e2e test-parity test-resume test-strategies test-rights test-all: export OMP_NUM_THREADS := 1
 
 test: lint ## lint and tests, without the suites below
-	$(BIN)/pytest -m 'not parity and not resume and not strategies'
+	$(BIN)/pytest -m 'not parity and not resume and not strategies and not rights'
 
 test-e2e: $(DEV) ## only the tests on the real two-node cluster
 	$(BIN)/pytest -m e2e
@@ -72,8 +72,11 @@ test-resume: $(DEV) ## the same bits after kills and stops
 test-strategies: $(DEV) ## every strategy: loss, kills, ranks, presets (about an hour)
 	$(BIN)/pytest -m 'strategies and not e2e' --durations=0 -rA
 
-test-all: lint ## lint and all tests but the hour of test-strategies
-	$(BIN)/pytest -m 'not strategies'
+test-rights: $(DEV) ## the operator without each of its rights in turn
+	$(BIN)/pytest -m rights --durations=0 -rA
+
+test-all: lint ## lint and all tests but test-strategies and test-rights
+	$(BIN)/pytest -m 'not strategies and not rights'
 
 bench-trainer: $(TRAINER) ## speed and memory against a plain PyTorch loop (about 20 minutes)
 	@$(BIN)/python -m bench.trainer
