@@ -108,33 +108,6 @@ def test_an_interrupted_pull_goes_on(finetune: Finetune, world: World):
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    ("groups", "phase", "cause"),
-    [
-        ({"trainer": {"image": "example.invalid/mistyped:1"}}, "Pending", "The name or tag of the image is mistyped"),
-        ({"resources": {"requests": {"memory": "900Ti"}}}, "Pending", "No node has room for it"),
-        (
-            {"resources": {"limits": {"memory": "64Mi"}, "sharedMemory": "16Mi"}},
-            "Failed",
-            "used more memory than resources.limits.memory allows",
-        ),
-    ],
-    ids=["image", "unschedulable", "memory"],
-)
-def test_describe_names_the_cause(finetune: Finetune, world: World, groups: Manifest, phase: str, cause: str):
-    grow = "import time; x = bytearray(200_000_000); time.sleep(60)"
-    world.apply(own("wrong", "python3", "-c", grow, nodes=1, runPolicy={"maxRestarts": 0}, **groups))
-    world.until_phase("wrong", phase)
-
-    def told() -> bool:
-        text = " ".join(finetune.says("describe", "wrong").split())
-        assert cause in text, text
-        return True
-
-    eventually(told, 60)
-
-
-@pytest.mark.timeout(300)
 def test_bundle_with_logs_of_job_and_operator(finetune: Finetune, world: World):
     world.apply(printing("told", 'echo "it was me, token=abcdef123"; exit 64', nodes=1))
     world.until_phase("told", "Failed")
