@@ -73,6 +73,8 @@ TENSORBOARD_DIR = "tensorboard"
 STATE_DIR = ".finetune"
 #: In STATE_DIR: written last, when everything else of the result is there.
 DONE_MARKER = "done.json"
+#: In STATE_DIR: what the model answered before training and after.
+SAMPLES_FILE = "samples.json"
 #: In STATE_DIR: when node 0 was doing what, in every attempt.
 ATTEMPTS_FILE = "attempts.jsonl"
 

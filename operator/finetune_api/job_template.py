@@ -42,14 +42,12 @@ def job_yaml(answers: Answers) -> str:
         "    saveSteps: 200                # a run that was stopped goes on from its last checkpoint",
         "    loggingSteps: 10",
     ]
-    output = (
-        ["  output:", f"    volume: {{persistentVolumeClaim: {{claimName: {_quoted(answers.claim)}}}}}"]
-        if answers.claim
-        else [
-            "  # output:                       # on a cluster: the claim that takes the results",
-            "  #   volume: {persistentVolumeClaim: {claimName: runs}}",
-        ]
-    )
+    volume = f"volume: {{persistentVolumeClaim: {{claimName: {_quoted(answers.claim or 'runs')}}}}}"
+    output = [
+        "  output:",
+        "    samples: 3                    # in report.html: answers before training and after",
+        f"    {volume}" if answers.claim else f"    # {volume}  # on a cluster: the claim that takes the results",
+    ]
     resources = [
         "  # resources:                    # on a cluster: what each node gets",
         "  #   limits: {nvidia.com/gpu: 1, memory: 64Gi}",

@@ -84,6 +84,14 @@ class Output(Part):
         description="methods lora and qlora: besides the adapter write the whole model with the adapter merged, to merged/. qlora: "
         "merged into the model as it was before it was quantised.",
     )
+    samples: int = Field(
+        0,
+        ge=0,
+        le=16,
+        description="So many samples of the evaluation data (where there is none, of the training data) are answered by the model "
+        "as it was before training and as it is now, side by side in report.html. Takes node 0 at most 2 minutes once training "
+        "is over; where the model does not fit into its memory, the report says so instead.",
+    )
 
 
 class RunPolicy(Part):

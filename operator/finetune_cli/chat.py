@@ -87,12 +87,12 @@ def _load(target: Path, mounts: dict[str, str], report: Callable[[str], None]) -
     from finetune_cli.result import find_result, model_of_job
     from finetune_trainer.data.choice import apply_template_choice, require_chat_template
     from finetune_trainer.model.adapter import load_adapter
+    from finetune_trainer.model.answer import speaking_dtype
     from finetune_trainer.model.load import load_weights
     from finetune_trainer.model.tokenizer import load_tokenizer
 
     disable_progress_bar()
     set_verbosity_error()
-    dtype = "float32" if not torch.cuda.is_available() else "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
     if target.is_file():
         job, base = model_of_job(target, mounts, report)
         trusted, tokenizer = job.model.trust_remote_code, load_tokenizer(base, job.model.trust_remote_code)
@@ -105,7 +105,7 @@ def _load(target: Path, mounts: dict[str, str], report: Callable[[str], None]) -
         tokenizer = load_tokenizer(result.whole_model(), trusted)
     require_chat_template(tokenizer)
     report("loading the model")
-    model: Any = load_weights(base, dtype, trust_remote_code=trusted)
+    model: Any = load_weights(base, speaking_dtype(), trust_remote_code=trusted)
     if adapter:
         model = load_adapter(model, adapter)
     return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer

@@ -12,6 +12,7 @@ from nodes import ROOT, free_port, gone, wait_for
 
 import gang
 from finetune_api.contract import ExitCode
+from finetune_trainer.results.samples import read_samples
 from unavailable import unavailable
 
 PID_NAMESPACE = ["unshare", "--pid", "--fork", "--mount-proc"]
@@ -52,7 +53,7 @@ def test_it_trains_with_a_read_only_file_system(tmp_path: Path, tiny_llama: Path
     data = gang.write_alpaca(tmp_path / "data/pairs.jsonl", 12)
     job = tmp_path / "data/job.yaml"
     training = {"maxSteps": 2, "reportTo": ["tensorboard"]}
-    job.write_text(json.dumps(gang.job(tiny_llama, data, training, dataset={"evalFraction": 0.2})))
+    job.write_text(json.dumps(gang.job(tiny_llama, data, training, dataset={"evalFraction": 0.2}, output={"samples": 2})))
     for path in [tmp_path, *tmp_path.rglob("*")]:
         os.chown(path, 12345, 12345)
     environment = {
@@ -78,3 +79,6 @@ def test_it_trains_with_a_read_only_file_system(tmp_path: Path, tiny_llama: Path
     assert (said["reason"], said["progress"]["phase"], said["progress"]["lastCheckpointStep"]) == ("Completed", "done", 2)
     written = {path.name for path in (tmp_path / "output").iterdir()}
     assert {"adapter_model.safetensors", "training_loss.png", "report.html", "README.md", "tensorboard"} <= written
+    asked = read_samples(tmp_path / "output")
+    assert asked is not None and len(asked.samples) == 2 and asked.samples[0].prompt
+    assert "Before training" in (tmp_path / "output/report.html").read_text()

@@ -12,10 +12,12 @@ from playwright.sync_api import Browser, Page
 
 from chromium import chromium
 from finetune_trainer.results.report.write import write_report
+from finetune_trainer.results.samples import Sample, Samples, write_samples
 from results.runs import ATTEMPTS, begun, ended, lines, write_run
 
 DESK, PHONE = (1280, 900), (390, 844)
 STEPS = 60
+SAMPLE = Sample("user\nWhat does os.path.join do?", "Join paths." * 30, "x" * 400, "It joins paths.\nAnd that is all.")
 Opened = Callable[..., Page]
 
 DRAWN = "document.querySelectorAll('.chart .main-svg').length >= 2 * document.querySelectorAll('.chart').length"
@@ -59,10 +61,12 @@ def opened(browser: Browser) -> Iterator[Opened]:
     assert complaints == []
 
 
-def report_of(tmp_path: Path, *names: str, attempts: list[dict[str, Any]] = ATTEMPTS, **spec: Any) -> Path:
+def report_of(tmp_path: Path, *names: str, attempts: list[dict[str, Any]] = ATTEMPTS, sample: Sample = SAMPLE, **spec: Any) -> Path:
     """The report of runs that have seen everything, one for each name."""
     log = lines(STEPS, restarted_at=30)
     folders = {name: write_run(tmp_path / f"run-{index}", log, attempts, **spec) for index, name in enumerate(names)}
+    for folder in folders.values():
+        write_samples(folder, Samples((sample,)))
     write_report(folders, tmp_path / "report.html")
     return tmp_path / "report.html"
 
@@ -78,6 +82,14 @@ def test_everything_is_drawn_and_fits(tmp_path: Path, opened: Opened, size: tupl
         assert min(whole) > 0.6 * page.locator(f"#{chart}").bounding_box()["width"]
     assert page.locator("#timeline .bars .point").count() == 2 * 14
     assert page.evaluate("document.documentElement.scrollWidth") == size[0], "nothing sticks out"
+
+
+def test_answers_before_and_after_stand_beside_each_other_and_below_each_other_on_a_phone(tmp_path: Path, opened: Opened) -> None:
+    for size, rows in ((DESK, 1), (PHONE, 3)):
+        page = opened(report_of(tmp_path / str(rows), "a"), size)
+        answers = page.locator(".sample div:not(.prompt) dd")
+        assert answers.all_text_contents() == [SAMPLE.before, SAMPLE.after, SAMPLE.expected]
+        assert len({answer.bounding_box()["y"] for answer in answers.all()}) == rows
 
 
 def test_the_colours_follow_day_and_night(tmp_path: Path, opened: Opened) -> None:
@@ -136,13 +148,13 @@ EVIL = "</script><script>window.hacked = 1</script><img src=x onerror='window.ha
 def test_what_a_user_wrote_stays_text(tmp_path: Path, opened: Opened) -> None:
     attempts = [begun(0, 0), ended(0, 5, 75, EVIL, EVIL), begun(1, 7), ended(1, 60, 0, "Completed")]
     dataset = {"sources": [{"uri": f"file://{EVIL}", "format": "alpaca"}]}
-    report = report_of(tmp_path, EVIL, f"{EVIL} 2", attempts=attempts, dataset=dataset)
+    report = report_of(tmp_path, EVIL, f"{EVIL} 2", attempts=attempts, sample=Sample(*[EVIL] * 4), dataset=dataset)
     page = opened(report)
     for summary in page.locator("summary").all():
         summary.click()
     assert page.evaluate("window.hacked") is None
     assert page.locator("img, body a").count() == 0
-    for place in ("thead", "tbody", "pre", "summary", "figcaption", "#timeline .annotation-text"):
+    for place in ("thead", "tbody", "pre", "summary", "figcaption", "dd", "#timeline .annotation-text"):
         texts = page.locator(place).all_text_contents()
         assert place in ("thead", "tbody") or any("<script>window.hacked = 1</script><img" in text for text in texts), place
     assert page.locator("td.text", has_text="<script>window.hacked").count() == 2

@@ -50,6 +50,11 @@ class Context:
         self.leader = None
         self.own = Progress(phase=phase, message=message, attempt=self.settings.attempt, updated_at=time.time())
 
+    def finishing(self, message: str) -> None:
+        """Tell what the launcher itself does after training; where that has got to is still true."""
+        own = self.progress().model_copy(update={"phase": "finishing", "message": message, "updated_at": time.time()})
+        self.leader, self.own = None, own
+
     def progress(self) -> Progress:
         """What /progress answers."""
         leader = self.leader

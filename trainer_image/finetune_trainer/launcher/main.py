@@ -14,9 +14,21 @@ from finetune_api.load import SpecErrors, load_job
 from finetune_api.spec import FineTuneJob
 from finetune_trainer import failure, fence, lifeline
 from finetune_trainer.errors import UserError
-from finetune_trainer.launcher import checks, earlier, gang, peers, preparation, progress, rendezvous, starter, termination, warm
+from finetune_trainer.launcher import (
+    checks,
+    earlier,
+    gang,
+    peers,
+    preparation,
+    progress,
+    rendezvous,
+    starter,
+    termination,
+    warm,
+)
 from finetune_trainer.launcher.context import Context
 from finetune_trainer.launcher.progress_server import ProgressServer
+from finetune_trainer.launcher.samples import ask_the_model
 from finetune_trainer.launcher.say import say
 from finetune_trainer.launcher.stop import Stop
 from finetune_trainer.launcher.verdict import End, Verdict, judge, preempted
@@ -104,6 +116,8 @@ def _attempt(
     starter.warm_up(job, preload)
 
     verdict = _prepare(context, program.prepare) or _train(context, program.rank, preload)
+    if settings.node_rank == 0 and verdict.exit_code is ExitCode.OK:
+        ask_the_model(context)
     return replace(verdict, progress=context.last_progress(verdict.exit_code))
 
 

@@ -25,6 +25,7 @@ from finetune_trainer.results.report.run import Run
 from finetune_trainer.results.report.timeline import spans, state
 from finetune_trainer.results.report.timeline_chart import timeline_chart, timeline_keys
 from finetune_trainer.results.report.words import clock, duration
+from finetune_trainer.results.samples import Samples
 
 _PACKAGE, _ASSETS = "finetune_trainer.results.report", "assets"
 _TIMELINE = "timeline"
@@ -43,6 +44,7 @@ class _Shown:
     state: str
     facts: Mapping[str, str]
     attempts: Sequence[Sequence[str]]
+    samples: Samples | None
     yaml: str
     unreadable: str
 
@@ -92,7 +94,7 @@ def _shown(run: Run, color: str) -> _Shown:
         )
         for attempt in run.attempts
     ]
-    return _Shown(run.name, color, state(run.attempts), _facts(run), rows, yaml, run.unreadable)
+    return _Shown(run.name, color, state(run.attempts), _facts(run), rows, run.samples, yaml, run.unreadable)
 
 
 def _facts(run: Run) -> dict[str, str]:

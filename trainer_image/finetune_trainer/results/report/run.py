@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from finetune_trainer.results.attempts import Attempt, read_attempts
 from finetune_trainer.results.curves import Log
 from finetune_trainer.results.log import read_log
 from finetune_trainer.results.resolved_job import public_manifest
+from finetune_trainer.results.samples import Samples, read_samples
 
 
 class NothingLogged(Exception):  # noqa: N818  (what it is called everywhere)
@@ -27,12 +28,14 @@ class Run:
     Attributes:
         name: what the reader calls it, different from every other run's.
         log: lines of trainer_log.jsonl; at least one.
+        samples: what the model answered before training and after; None if it was not asked.
         manifest: the resolved job, without values of environment variables. Empty if it cannot be read; `unreadable` says why.
     """
 
     name: str
     log: Log
     attempts: list[Attempt] = field(default_factory=list)
+    samples: Samples | None = None
     manifest: Mapping[str, Any] = field(default_factory=dict)
     unreadable: str = ""
 
@@ -52,8 +55,8 @@ def read_run(name: str, output_dir: Path) -> Run:
     log = read_log(output_dir)
     if not log:
         raise NothingLogged(f"Nothing has been logged yet in {output_dir}: no {LOG_FILE} with a step in it.")
-    attempts = read_attempts(output_dir)
+    run = Run(name, log, read_attempts(output_dir), read_samples(output_dir))
     try:
-        return Run(name, log, attempts, public_manifest(load_job(output_dir / RESOLVED_JOB_FILE)))
+        return replace(run, manifest=public_manifest(load_job(output_dir / RESOLVED_JOB_FILE)))
     except SpecErrors as errors:
-        return Run(name, log, attempts, unreadable=str(errors))
+        return replace(run, unreadable=str(errors))
