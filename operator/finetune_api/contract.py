@@ -12,6 +12,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from finetune_api.visible import visible
+
 # --- environment of a node -------------------------------------------------------------------------------------------------------
 ENV_NNODES = "NNODES"
 ENV_NODE_RANK = "NODE_RANK"
@@ -143,6 +145,7 @@ class TerminationMessage(_Doc):
     def read(cls, text: str) -> Self | None:
         """The message in a container's termination log; None when something else stands there, or nothing."""
         try:
-            return cls.model_validate_json(text)
+            read = cls.model_validate_json(text)
         except ValidationError:
             return None
+        return read.model_copy(update={"reason": visible(read.reason), "message": visible(read.message)})

@@ -1,6 +1,7 @@
 """What somebody tries who may do nothing but create FineTuneJobs, and what becomes of it.
 
-They are after another namespace, the folder of another job, a path of the host, the token of a service account, a privileged pod.
+They are after another namespace, the folder of another job, a path of the host, the token of a service account, a privileged pod,
+the terminal of whoever looks.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from cluster.api import Api, ApiError, Manifest
 from cluster.control_plane import ControlPlane
 from cluster.eventually import eventually
 from cluster.kubelet import Kubelet
+from finetune_api.contract import ExitCode
 from finetune_operator.core.render.volumes import CACHE_PATH
 from render.pod_security import restricted_violations
-from shell.jobs import CLAIM, Submit, Submitted, finetune_job
+from shell.jobs import CLAIM, Submit, Submitted, finetune_job, message
 
 MALLORY = "mallory"
 #: A volume that all jobs of these tests have for their results.
@@ -210,6 +212,16 @@ def test_dropped(create: Create, api: Api, namespace: str, tried: str):
     create(**DROPPED[tried])
     (made,) = eventually(lambda: api.list("Job", namespace))
     assert reach(made["spec"]["template"]["spec"]) == []
+
+
+def test_what_a_pod_says_is_no_command_for_the_terminal_of_whoever_reads_it(submit: Submit, kubelet: Kubelet):
+    """For the one who looks at the jobs of others."""
+    job = submit(nodes=1, run_policy={"maxRestarts": 0})
+    (trainer,) = kubelet.wait_for_pods(1)
+    kubelet.fail(kubelet.run(trainer), 64, message(ExitCode.USER_ERROR, "\x1b[2J", "\x1b]0;title\x07 is\nread"))
+    failure = job.wait("Failed")["lastFailure"]
+    assert (failure["reason"], failure["message"]) == ("\\x1b[2J", "\\x1b]0;title\\x07 is\nread")
+    assert "\x1b" not in str(job.read()) + "".join(event["message"] for event in job.api.list("Event", job.namespace))
 
 
 def reach(pod: Manifest) -> list[str]:

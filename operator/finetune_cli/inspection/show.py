@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.text import Text
 
+from finetune_api.visible import visible
 from finetune_cli.inspection.load import Inspected
 from finetune_trainer.data.examine import histogram, sample_lengths, warnings
 from finetune_trainer.data.reader import NO_LOSS, Rows
@@ -79,11 +80,6 @@ def _marked_text(tokenizer: Any, ids: NDArray[np.int32], labels: NDArray[np.int3
 def _marked_ids(ids: NDArray[np.int32], labels: NDArray[np.int32]) -> Text:
     pairs = zip(ids.tolist(), labels.tolist(), strict=True)
     return Text(" ").join(Text(str(token), style=_CONTEXT if label == NO_LOSS else _TRAINED) for token, label in pairs)
-
-
-def visible(text: str) -> str:
-    """`text` without characters that a terminal would obey."""
-    return "".join(char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode() for char in text)
 
 
 def _show_counts(console: Console, found: Inspected, split: str) -> None:
