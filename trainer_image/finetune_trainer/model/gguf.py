@@ -43,7 +43,9 @@ def _convert(local: LocalModel, folder: Path) -> None:
     from finetune_trainer.model.save import save_pretrained
     from finetune_trainer.model.tokenizer import load_tokenizer
     from finetune_trainer.upstream.gguf_rereads import read_once
+    from finetune_trainer.upstream.unwrapping_imports import without_deepspeed
 
+    without_deepspeed()
     with read_once():
         model = load_weights(local, "float32")
         save_pretrained(model, load_tokenizer(local, trust_remote_code=False), folder)
