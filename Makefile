@@ -16,7 +16,7 @@ DEV     := $(VENV)/.dev-$(WANTED)
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints/versions.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart demo demo-down lint test test-e2e test-parity test-resume test-strategies test-rights test-all bench-trainer bench-strategies bench-operator crd docs docs-links clean
+.PHONY: help setup quickstart demo demo-down transcript lint test test-e2e test-parity test-resume test-strategies test-rights test-install test-all bench-trainer bench-strategies bench-operator crd docs docs-links clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,9 @@ demo: $(DEV) ## a cluster of two nodes, the operator, one job on both nodes, its
 demo-down: $(DEV) ## take the cluster away again, with all that was started for it
 	@PYTHONPATH=tests:. $(BIN)/python -m cluster down
 
+transcript: $(DEV) ## record docs/transcript.md on the demo's cluster: kubectl finetune from submit to chat (about 8 minutes)
+	@PYTHONPATH=tests:. $(BIN)/python examples/cluster/transcript.py
+
 lint: $(DEV) ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -55,13 +58,13 @@ lint: $(DEV) ## ruff, mypy --strict, import-linter
 	$(BIN)/lint-imports
 
 # Tests start many processes; more threads than that only get into each other's way.
-test test-e2e test-parity test-resume test-strategies test-rights test-all: export OMP_NUM_THREADS := 1
+test test-e2e test-parity test-resume test-strategies test-rights test-install test-all: export OMP_NUM_THREADS := 1
 
 test: lint ## lint and tests, without the suites below
-	$(BIN)/pytest -m 'not parity and not resume and not strategies and not rights'
+	$(BIN)/pytest -m 'not parity and not resume and not strategies and not rights and not install'
 
 test-e2e: $(DEV) ## only the tests on the real two-node cluster
-	$(BIN)/pytest -m e2e
+	$(BIN)/pytest -m 'e2e and not install'
 
 test-parity: $(DEV) ## the same loss on 1, 2 and 4 ranks
 	$(BIN)/pytest -m parity
@@ -75,8 +78,11 @@ test-strategies: $(DEV) ## every strategy: loss, kills, ranks, presets (about an
 test-rights: $(DEV) ## the operator without each of its rights in turn
 	$(BIN)/pytest -m rights --durations=0 -rA
 
-test-all: lint ## lint and all tests but test-strategies and test-rights
-	$(BIN)/pytest -m 'not strategies and not rights'
+test-install: $(DEV) ## upgrade, uninstall and install again on the two-node cluster while jobs run (about 4 minutes)
+	$(BIN)/pytest -m install --durations=0 -rA
+
+test-all: lint ## lint and all tests but test-strategies, test-rights and test-install
+	$(BIN)/pytest -m 'not strategies and not rights and not install'
 
 bench-trainer: $(TRAINER) ## speed and memory against a plain PyTorch loop (about 20 minutes)
 	@$(BIN)/python -m bench.trainer

@@ -68,10 +68,15 @@ def prepare_volume(demo: Demo) -> None:
     make_data.main(demo.cluster.shared / "data")
 
 
-def train(demo: Demo) -> tuple[dict[str, Any], float]:
-    """Apply the job and watch it to its end. Returns the job, and the seconds from apply to phase Running."""
+def fresh(demo: Demo) -> None:
+    """Neither the job nor a result of it is there."""
     demo.run("kubectl", "-n", NAMESPACE, "delete", "ftj", NAME, "--ignore-not-found", "--wait")
     shutil.rmtree(demo.cluster.shared / OUTPUT, ignore_errors=True)
+
+
+def train(demo: Demo) -> tuple[dict[str, Any], float]:
+    """Apply the job and watch it to its end. Returns the job, and the seconds from apply to phase Running."""
+    fresh(demo)
     applied = time.monotonic()
     demo.run("kubectl", "-n", NAMESPACE, "apply", "-f", JOB)
     watch = ["kubectl", "-n", NAMESPACE, "get", "ftj", NAME, "--watch"]

@@ -8,14 +8,18 @@ from cluster.lifecycle import Cluster
 NAMESPACE = "finetune-system"
 
 
+def image_values(cluster: Cluster) -> dict[str, str]:
+    """The chart's values for images of this checkout, which are brought to the cluster first."""
+    return {"image": images.operator_image(cluster), "trainer.image": images.trainer_image(cluster)}
+
+
 def upgrade_command(cluster: Cluster, progress_seconds: int) -> list[str]:
     """The helm command, for the folder of the checkout; its images are brought to the cluster first.
 
     Args:
         progress_seconds: least time between two status writes that only bring new progress.
     """
-    operator, trainer = images.operator_image(cluster), images.trainer_image(cluster)
-    values = {"image": operator, "trainer.image": trainer, "progressSeconds": str(progress_seconds)}
+    values = {**image_values(cluster), "progressSeconds": str(progress_seconds)}
     return [
         "helm", "upgrade", "--install", "finetune-operator", "helm/finetune-operator",
         "--namespace", NAMESPACE, "--create-namespace",

@@ -13,6 +13,17 @@ Manifest = dict[str, Any]
 SAMPLES, EPOCHS, SAVE_STEPS = 120, 2, 7
 #: Micro-batch 1 x 2 ranks.
 STEPS = SAMPLES * EPOCHS // 2
+#: Kills the one rank process of a pod: a child of Python's forkserver, which is a child of the launcher.
+KILL_A_RANK = """
+import os, signal
+from pathlib import Path
+
+stat = {int(p.parent.name): p.read_text().rpartition(")")[2].split() for p in Path("/proc").glob("[0-9]*/stat")}
+parent = {pid: int(fields[1]) for pid, fields in stat.items()}
+servers = [pid for pid in parent if parent[pid] == 1 and b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+(rank,) = [pid for pid in parent if parent[pid] in servers]
+os.kill(rank, signal.SIGKILL)
+"""
 
 
 def put_inputs(shared: Path, model: Path) -> None:

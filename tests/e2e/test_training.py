@@ -9,7 +9,7 @@ import pytest
 from trained import nothing_lost_or_done_twice, steps, weights_sha256
 
 from .conftest import Installed
-from .jobs import EPOCHS, SAMPLES, SAVE_STEPS, STEPS, training
+from .jobs import EPOCHS, KILL_A_RANK, SAMPLES, SAVE_STEPS, STEPS, training
 from .world import World
 
 pytestmark = pytest.mark.e2e
@@ -129,16 +129,3 @@ def test_the_operator_may_be_killed_at_any_moment(installed: Installed, world: W
     status = world.until_phase("shaken", "Succeeded")
     assert (status["restarts"], status["attempt"]) == (0, 1)
     same_bits(world.output("shaken"), undisturbed)
-
-
-#: Kills the one rank process of a pod: a child of Python's forkserver, which is a child of the launcher.
-KILL_A_RANK = """
-import os, signal
-from pathlib import Path
-
-stat = {int(p.parent.name): p.read_text().rpartition(")")[2].split() for p in Path("/proc").glob("[0-9]*/stat")}
-parent = {pid: int(fields[1]) for pid, fields in stat.items()}
-servers = [pid for pid in parent if parent[pid] == 1 and b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-(rank,) = [pid for pid in parent if parent[pid] in servers]
-os.kill(rank, signal.SIGKILL)
-"""
