@@ -66,7 +66,8 @@ class Agent:
 
         def started(ids: dict[int, int]) -> None:
             by_pid = {process.pid: process for process in multiprocessing.active_children()}
-            processes.update({local_rank: by_pid[pid] for local_rank, pid in ids.items()})
+            # One that has ended already is no child any more; what it failed with it has written down itself.
+            processes.update({local_rank: by_pid[pid] for local_rank, pid in ids.items() if pid in by_pid})
             self.pids = ids
 
         try:
