@@ -52,7 +52,9 @@ def _export(output: Path, dest: Path, dtype: str, force: bool, mounts: dict[str,
 
     from finetune_cli.result import find_result
     from finetune_trainer.model.merge import copy_model, merge_adapter
+    from finetune_trainer.upstream.unwrapping_imports import without_deepspeed
 
+    without_deepspeed()
     disable_progress_bar()
     set_verbosity_error()
     result = find_result(output)
