@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ from unavailable import unavailable
 
 settings.register_profile("busy", deadline=None)  # A busy machine is no failure.
 settings.load_profile("busy")
+
+# A shell lets what it starts in the background ignore Ctrl-C, and so would the commands that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

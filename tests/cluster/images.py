@@ -35,7 +35,7 @@ class Image:
     Attributes:
         name: without a tag.
         dockerfile: in the checkout; its stage `dependencies` is all but the project's own code.
-        extra: the extra of pyproject.toml that it installs.
+        extras: those of pyproject.toml that it installs.
         packages: the project's own code in it.
         takes_wheels: it installs wheels from the local folders of PIP_FIND_LINKS before others.
         given: the variable that names the image where the cluster is not made by this project.
@@ -43,7 +43,7 @@ class Image:
 
     name: str
     dockerfile: Path
-    extra: str
+    extras: tuple[str, ...]
     packages: tuple[Path, ...]
     takes_wheels: bool
     given: str
@@ -52,7 +52,7 @@ class Image:
 OPERATOR = Image(
     name="finetune-operator",
     dockerfile=Path("operator/Dockerfile"),
-    extra="operator",
+    extras=("operator",),
     packages=(Path("operator/finetune_api"), Path("operator/finetune_operator")),
     takes_wheels=False,
     given="FINETUNE_TEST_OPERATOR_IMAGE",
@@ -60,7 +60,7 @@ OPERATOR = Image(
 TRAINER = Image(
     name="finetune-trainer",
     dockerfile=Path("trainer_image/Dockerfile"),
-    extra="trainer",
+    extras=("trainer", "deepspeed", "qlora"),
     packages=(Path("operator/finetune_api"), Path("trainer_image/finetune_trainer")),
     takes_wheels=True,
     given="FINETUNE_TEST_TRAINER_IMAGE",
@@ -80,7 +80,7 @@ def trainer_image(cluster: Cluster) -> str:
 def dependencies_name(image: Image, base: str | None, root: Path = ROOT) -> str:
     """NAME:TAG of the stage `dependencies`, by what decides it in the checkout `root`."""
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"][image.extra]]
+    wanted = [*project["dependencies"], *(each for extra in image.extras for each in project["optional-dependencies"][extra])]
     wheels = [f"{wheel.name} {wheel.stat().st_size}" for wheel in _wheels(image)]
     return f"{image.name}-dependencies:{digest([base or '', root / image.dockerfile, root / _CONSTRAINTS, *wanted, *wheels])}"
 

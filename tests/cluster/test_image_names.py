@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -42,6 +43,12 @@ def test_our_own_code_leaves_the_dependencies_alone(image: Image, checkout: Path
 def test_code_of_one_image_leaves_the_other_alone(checkout: Path) -> None:
     assert changed(OPERATOR, checkout, "trainer_image/finetune_trainer/__init__.py", "x = 1\n") == (False, False)
     assert changed(TRAINER, checkout, "operator/finetune_operator/__init__.py", "x = 1\n") == (False, False)
+
+
+@pytest.mark.parametrize("image", [OPERATOR, TRAINER], ids=lambda image: image.name)
+def test_what_the_dockerfile_installs_counts(image: Image) -> None:
+    named = re.findall(r"(?:extras|project\['optional-dependencies'\])\['(\w+)'\]", (ROOT / image.dockerfile).read_text())
+    assert set(named) == set(image.extras)
 
 
 def test_versions_and_dockerfile_make_both_anew(checkout: Path) -> None:
