@@ -47,9 +47,23 @@ class Fsdp1(Fsdp):
         accelerate_sharding_strategy.ask_for(self._sharding)
 
     def before_wrapping(self, trainer: Any) -> None:
-        """An adapter is found again when it is saved."""
-        if hasattr(trainer.model, "peft_config"):
-            peft_fsdp1_names.apply()
+        """An adapter is found again when it is saved.
+
+        Raises:
+            UserError: ModelUnsupported, when it lies on weights that are no layer of their own, as those of a mixture of experts:
+                peft reads it there from outside of the unit that FSDP1 has made of it, where this rank's part is all there is.
+        """
+        if not hasattr(trainer.model, "peft_config"):
+            return
+        from peft.tuners.lora.layer import ParamWrapper
+
+        if names := [name for name, module in trainer.model.named_modules() if isinstance(module, ParamWrapper)]:
+            raise UserError(
+                "ModelUnsupported",
+                f"spec.distributed.fsdp: {self.name} cannot train an adapter on {names[0]}, a weight that is no layer of its own.",
+                "Use fsdp2 or zero3, which can, or name other layers in training.lora.targetModules.",
+            )
+        peft_fsdp1_names.apply()
 
     @property
     def _sharding(self) -> str:
