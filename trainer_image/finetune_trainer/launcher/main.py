@@ -22,13 +22,13 @@ from finetune_trainer.launcher import (
     preparation,
     progress,
     rendezvous,
+    samples,
     starter,
     termination,
     warm,
 )
 from finetune_trainer.launcher.context import Context
 from finetune_trainer.launcher.progress_server import ProgressServer
-from finetune_trainer.launcher.samples import ask_the_model
 from finetune_trainer.launcher.say import say
 from finetune_trainer.launcher.stop import Stop
 from finetune_trainer.launcher.verdict import End, Verdict, judge, preempted
@@ -117,7 +117,7 @@ def _attempt(
 
     verdict = _prepare(context, program.prepare) or _train(context, program.rank, preload)
     if settings.node_rank == 0 and verdict.exit_code is ExitCode.OK:
-        ask_the_model(context)
+        samples.ask_the_model(context)
     return replace(verdict, progress=context.last_progress(verdict.exit_code))
 
 
