@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("operator/finetune_api", "operator/finetune_cli", "operator/finetune_operator", "trainer_image/finetune_trainer")
@@ -65,6 +67,14 @@ def test_versions_are_exact_and_cover_what_is_asked_for():
     wanted = [*project["project"]["dependencies"], *chain(*extras, *project["dependency-groups"].values())]
     names = {re.sub(r"[-_.]+", "-", re.split(r"[<>=!\[ ]", each)[0]).lower() for each in wanted}
     assert names - pinned == set()
+
+
+def test_versions_are_for_the_oldest_python_too():
+    """Else pip looks for others on an older one, long and in vain."""
+    oldest = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"].removeprefix(">=") + ".0"
+    names = re.findall(r"^([A-Za-z0-9._-]+)==", (ROOT / "constraints/versions.txt").read_text(), re.MULTILINE)
+    asked = {name: importlib.metadata.metadata(name).get("Requires-Python") or "" for name in names}
+    assert [name for name, pythons in asked.items() if not SpecifierSet(pythons).contains(oldest)] == []
 
 
 def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path):
