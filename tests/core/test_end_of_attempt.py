@@ -135,7 +135,7 @@ def test_the_first_of_the_most_severe_failures_explains() -> None:
     ("pod", "reason", "words"),
     [
         (failed(1, 137, kubelet="OOMKilled"), "OutOfMemory", ["Node 1", "more memory", "resources.limits.memory"]),
-        (failed(1, 137), "Killed", ["exit code 137", "its node ran out of memory", "resources.requests.memory"]),
+        (failed(1, 137), "Killed", ["exit code 137", "resources.limits.memory", "resources.requests.memory"]),
         (failed(1, 2), "Error", ["exit code 2", "kubectl logs"]),
         (failed(1, 2, log="KeyError: 'text'"), "Error", ["exit code 2", "KeyError: 'text'"]),
         (failed(1, 128, kubelet="StartError"), "StartError", ["exit code 128"]),

@@ -104,9 +104,10 @@ def _silent(where: str, pod: Pod, ended: Exit) -> tuple[str, str]:
     if ended.reason == "OOMKilled":
         return "OutOfMemory", f"{where} used more memory than it may and was killed. {_MEMORY_ADVICE}"
     if ended.code == _KILLED:
-        # A container that reached its own limit is OOMKilled.
-        text = f"{where} was killed from outside (exit code {ended.code}), most often because its node ran out of memory. "
-        return "Killed", f"{text}Raise resources.requests.memory, so that it gets a node with room."
+        # A container that reached its limit should be OOMKilled, but containerd may lose that event (its issue 8893).
+        text = f"{where} was killed from outside (exit code {ended.code}), most often for want of memory. "
+        advice = "Raise resources.limits.memory, if one is set, and resources.requests.memory, so that it gets a node with room."
+        return "Killed", text + advice
     tail = f" The end of its log:\n{ended.log_tail}" if ended.log_tail else f" Its log says more: kubectl logs {pod.name}"
     return ended.reason or "Error", f"{where} left with exit code {ended.code}.{tail}"
 
