@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cluster.command import run
@@ -18,6 +18,7 @@ from cluster.content import digest
 from cluster.folders import cache
 from cluster.lacks import Lacking
 from cluster.locked import locked
+from cluster.progress import Log, say
 
 _MODULES = Path(__file__).parent / "go"
 _KUBERNETES = "kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubeadm kubectl".split()
@@ -36,7 +37,7 @@ PROGRAMS: Mapping[str, tuple[str, str]] = {
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 
 
-def binaries(log: Callable[[str], object] = print, names: Iterable[str] = PROGRAMS) -> Path:
+def binaries(log: Log = say, names: Iterable[str] = PROGRAMS) -> Path:
     """Return a folder that holds the programs `names`, building those that are missing.
 
     The folder is cached by content of go/ and by how programs are built. Two processes may ask at the same time, and either may be

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from cluster.command import run
 from cluster.lacks import Lacking
+from cluster.progress import Log
 
 
-def install(packages: Mapping[str, str], log: Callable[[str], object]) -> None:
+def install(packages: Mapping[str, str], log: Log) -> None:
     """Install what is missing of these programs, each with the package it comes in.
 
     Raises:

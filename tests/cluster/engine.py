@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from cluster.command import succeeds
 from cluster.docker import Docker
 from cluster.folders import cache, state
 from cluster.prepared import engine as prepared
+from cluster.progress import Log
 
 
-def engine(log: Callable[[str], object]) -> Docker:
+def engine(log: Log) -> Docker:
     """An engine that answers. Raises Lacking where there is none and none can be prepared."""
     if succeeds(["docker", "info"]):
         return Docker({**os.environ, "DOCKER_BUILDKIT": "1"}, prepared=False)

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from cluster.folders import cache
 from cluster.lacks import Lacking
 from cluster.locked import locked
 from cluster.pip_settings import pip_secrets
+from cluster.progress import Log
 
 if TYPE_CHECKING:
     from cluster.lifecycle import Cluster
@@ -90,7 +91,7 @@ def image_name(image: Image, base: str | None, root: Path = ROOT) -> str:
     return f"{image.name}:{digest([dependencies_name(image, base, root), *(root / package for package in image.packages)])}"
 
 
-def dependencies(image: Image, docker: Docker, base: str | None, log: Callable[[str], object]) -> str:
+def dependencies(image: Image, docker: Docker, base: str | None, log: Log) -> str:
     """The image without the project's code, built unless the engine has it. `base`: a Debian with Python, if not the public one."""
     tag = dependencies_name(image, base)
     if not docker.has(tag):
@@ -101,7 +102,7 @@ def dependencies(image: Image, docker: Docker, base: str | None, log: Callable[[
     return tag
 
 
-def build(image: Image, docker: Docker, base: str | None, log: Callable[[str], object]) -> str:
+def build(image: Image, docker: Docker, base: str | None, log: Log) -> str:
     """The whole image, built unless the engine has it. Returns NAME:TAG."""
     tag = image_name(image, base)
     if not docker.has(tag):
@@ -130,7 +131,7 @@ def _wheels(image: Image) -> list[Path]:
     return sorted(wheel for folder in folders if folder.is_dir() for wheel in folder.glob("*.whl"))
 
 
-def _build(image: Image, docker: Docker, base: str | None, tag: str, log: Callable[[str], object], *, target: str | None) -> None:
+def _build(image: Image, docker: Docker, base: str | None, tag: str, log: Log, *, target: str | None) -> None:
     arguments: Mapping[str, str] = {"BASE": base} if base else {}
     # Always the same folder: an engine then asks only for files that have changed.
     folder = cache() / "contexts" / image.name

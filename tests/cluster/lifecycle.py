@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from cluster.locked import locked
 from cluster.prepared import engine as prepared_engine
 from cluster.prepared import nodes as prepared_nodes
 from cluster.prepared.node_image import node_image_name
+from cluster.progress import Log, say
 
-Log = Callable[[str], object]
 #: Names the kubeconfig of another cluster, to be used instead of one of our own.
 GIVEN = "FINETUNE_TEST_KUBECONFIG"
 
@@ -49,7 +49,7 @@ class Cluster:
     nodes: tuple[str, ...] = ()
     docker: Docker | None = None
     base: str | None = None
-    log: Log = field(default=print, repr=False)
+    log: Log = field(default=say, repr=False)
 
     def load(self, image: str) -> None:
         """Bring an image of the engine to the workers, unless they have it."""
@@ -70,7 +70,7 @@ class Cluster:
         return self.docker
 
 
-def up(log: Log = print) -> Cluster:
+def up(log: Log = say) -> Cluster:
     """Make the cluster of kind-config.yaml, or find it as it was left.
 
     Takes half a minute when all is cached, a second or two when it is up, and about 12 minutes the first time on a machine without
@@ -101,7 +101,7 @@ def up(log: Log = print) -> Cluster:
         return cluster
 
 
-def down(log: Log = print) -> None:
+def down(log: Log = say) -> None:
     """Remove the cluster and all that was started or changed for it; what is cached stays. Does nothing when it is down."""
     with locked(cache() / "state.lock", log):
         if not state().exists():

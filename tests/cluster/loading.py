@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from cluster.command import CommandError, run, run_bytes
 from cluster.docker import Docker, full_name
 from cluster.kind import NAME
+from cluster.progress import Log
 
 _CTR = ("ctr", "--namespace", "k8s.io")
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
@@ -21,7 +22,7 @@ _CONFIG = "application/vnd.oci.image.config.v1+json"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
-def load(docker: Docker, programs: Path, nodes: Sequence[str], image: str, log: Callable[[str], object]) -> None:
+def load(docker: Docker, programs: Path, nodes: Sequence[str], image: str, log: Log) -> None:
     """Load `image` (NAME:TAG, in the engine) into those of `nodes` that do not hold it, as kind does it: all of its layers."""
     lacking = _lacking(docker, nodes, image)
     if lacking:
@@ -31,7 +32,7 @@ def load(docker: Docker, programs: Path, nodes: Sequence[str], image: str, log: 
         )
 
 
-def load_on_top(docker: Docker, nodes: Sequence[str], image: str, below: str, folder: str, log: Callable[[str], object]) -> None:
+def load_on_top(docker: Docker, nodes: Sequence[str], image: str, below: str, folder: str, log: Log) -> None:
     """Load `image`, which is the image `below` with one more layer that only has `folder`, into nodes that hold `below`."""
     lacking = _lacking(docker, nodes, image)
     if not lacking:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from cluster.progress import Log
 
 _held: set[int] = set()
 
@@ -16,7 +18,7 @@ def held() -> tuple[int, ...]:
 
 
 @contextmanager
-def locked(file: Path, log: Callable[[str], object]) -> Iterator[None]:
+def locked(file: Path, log: Log) -> Iterator[None]:
     """Hold an exclusive lock on `file` (made if missing, never removed), waiting for another holder after saying so."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w") as handle:

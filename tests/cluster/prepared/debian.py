@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from cluster.command import pipe, run
 from cluster.docker import Docker
+from cluster.progress import Log
 
 IMAGE = "finetune-debian:bookworm"
 _INCLUDE = "ca-certificates,python3,python3-venv"
 
 
-def debian(docker: Docker, cache: Path, log: Callable[[str], object]) -> str:
+def debian(docker: Docker, cache: Path, log: Log) -> str:
     """The name of the image, made by debootstrap (about 40 s) unless the engine has it."""
     if docker.has(IMAGE):
         return IMAGE

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from cluster import debian_packages
@@ -15,6 +14,7 @@ from cluster.command import succeeds
 from cluster.lacks import Lacking
 from cluster.prepared import kernel, network
 from cluster.prepared.place import place
+from cluster.progress import Log
 
 _FILES = Path(__file__).parent / "files"
 #: Made by the engine or by files/engine, empty, where they are missing.
@@ -52,7 +52,7 @@ def runs(state: Path) -> bool:
     return (state / "docker.sock").exists() and succeeds(["docker", "version"], env=environment(state))
 
 
-def up(state: Path, data: Path, log: Callable[[str], object]) -> None:
+def up(state: Path, data: Path, log: Log) -> None:
     """Start the engine unless it answers. `data` keeps its images from one time to the next.
 
     Raises:

@@ -10,17 +10,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from cluster.command import pipe
 from cluster.docker import Docker, full_name
+from cluster.progress import Log
 
 #: Where nodes have the store.
 MOUNTED = "/kind/images"
 
 
-def fill(docker: Docker, store: Path, node_image: str, images: Sequence[str], log: Callable[[str], object]) -> None:
+def fill(docker: Docker, store: Path, node_image: str, images: Sequence[str], log: Log) -> None:
     """Make the store hold `images` (names in the engine) as they are now, and no others."""
     held_file = store / "held.json"
     held: dict[str, str] = json.loads(held_file.read_text()) if held_file.exists() else {}

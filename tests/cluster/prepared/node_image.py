@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from cluster.binaries import content, module_folder, version
@@ -12,6 +11,7 @@ from cluster.command import run
 from cluster.content import digest
 from cluster.docker import Docker
 from cluster.folders import cache
+from cluster.progress import Log
 
 _HERE = Path(__file__).parent
 _IN_NODES = "kubeadm kubectl kubelet"
@@ -24,7 +24,7 @@ def node_image_name(base: str) -> str:
     return f"finetune-node:{digest([content(), base, _HERE / 'node'])}"
 
 
-def node_image(docker: Docker, programs: Path, base: str, log: Callable[[str], object]) -> str:
+def node_image(docker: Docker, programs: Path, base: str, log: Log) -> str:
     """The name of the node image, built unless the engine has it. `programs` holds Kubernetes' programs."""
     tag = node_image_name(base)
     if not docker.has(tag):
@@ -36,7 +36,7 @@ def node_image(docker: Docker, programs: Path, base: str, log: Callable[[str], o
     return tag
 
 
-def component_images(docker: Docker, programs: Path, base: str, log: Callable[[str], object]) -> list[str]:
+def component_images(docker: Docker, programs: Path, base: str, log: Log) -> list[str]:
     """The names of the images that kubeadm asks for and of the pod network's, built unless the engine has them."""
     wanted = {**_asked_for(programs), "pod-network": _POD_NETWORK}
     mark = f"finetune-components:{components_content(base)}"

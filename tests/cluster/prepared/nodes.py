@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from cluster.folders import cache, state
 from cluster.prepared import debian, image_store
 from cluster.prepared.node_image import component_images, components_content, node_image
 from cluster.prepared.place import place
+from cluster.progress import Log
 
 #: The image that all others are built on.
 BASE = debian.IMAGE
@@ -30,7 +31,7 @@ def configured(config: Mapping[str, Any], engine_state: Path) -> dict[str, Any]:
     return kind_config.with_api_server(kind_config.with_mounts(config, mounts), place(engine_state).inside)
 
 
-def prepare(config: Mapping[str, Any], docker: Docker, log: Callable[[str], object]) -> None:
+def prepare(config: Mapping[str, Any], docker: Docker, log: Log) -> None:
     """Make all that the nodes of a configuration start from, as far as it is not cached."""
     with ThreadPoolExecutor(1) as pool:
         # Compilers keep processors busy, the others mostly wait for the network.
