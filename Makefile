@@ -42,7 +42,7 @@ setup: $(DEV) ## install everything into .venv (the other targets do it by thems
 quickstart: $(TRAINER) ## fine-tune a small chat model with two processes, then talk to it (about 8 minutes)
 	@$(BIN)/python examples/quickstart/quickstart.py
 
-demo: $(DEV) ## a cluster of two nodes, the operator, one job on both nodes, its result (about 15 minutes the first time)
+demo: $(DEV) ## a cluster of two nodes, the operator, one job on both nodes, its result (about 20 minutes the first time)
 	@PYTHONPATH=tests:. $(BIN)/python examples/cluster/demo.py
 
 demo-down: $(DEV) ## take the cluster away again, with all that was started for it
