@@ -68,6 +68,9 @@ def test_the_shells_own(shell: str, sign: str):
         ("qwen3", "qwen3"),
         ("ftj/here", "here"),
         ("here", None),
+        ("left", None),
+        ("exported", None),
+        ("data", "data"),
         ("./qwen3", "qwen3"),
         ("runs/x", None),
         ("job.yaml", None),
@@ -77,5 +80,7 @@ def test_the_shells_own(shell: str, sign: str):
 def test_a_job_or_a_folder(target: str, job: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """What `chat` and `plot` take a word for."""
     monkeypatch.chdir(tmp_path)
-    Path("here").mkdir()
+    for file in ("here/trainer_log.jsonl", "left/.finetune/run.json", "exported/model.safetensors", "data/pairs.jsonl"):
+        Path(file).parent.mkdir(parents=True)
+        Path(file).touch()
     assert options.job_of(Path(target)) == job

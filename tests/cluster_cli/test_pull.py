@@ -296,7 +296,7 @@ def test_chat_with_a_job_whose_base_model_is_on_a_claim(
 def test_chat_without_a_cluster(tmp_path: Path):
     env = {"KUBECONFIG": "/nonexistent"}
     known = "There is no cluster to talk to: no /nonexistent."
-    assert line(env, "chat", "a").startswith(f"There is no folder a here, so it is a job on a cluster. {known}")
+    assert line(env, "chat", "a").startswith(f"There is no folder a with a run here, so it is a job on a cluster. {known}")
     assert line(env, "chat", "ftj/a").startswith(known) and line(env, "plot", "ftj/a").startswith(known)
 
 
@@ -304,6 +304,4 @@ def test_chat_with_a_job_that_still_runs(finetune: Finetune, submit: Submit, kub
     submit()
     kubelet.wait_for_pods(2)
     text = finetune.says("chat", "a", exit_code=2)
-    assert (
-        "There is no folder a here, so it is a job on a cluster. FineTuneJob a is Pending: there is no result to talk to." in text
-    )
+    assert "so it is a job on a cluster. FineTuneJob a is Pending: there is no result to talk to." in text

@@ -69,15 +69,23 @@ def job_name(given: str) -> str:
 
 
 def job_of(target: Path) -> str | None:
-    """The job that a command is meant to look at which takes folders too: `ftj/NAME`, or a name by which there is no file here."""
+    """The job that a command is meant to look at which takes folders too: `ftj/NAME`, or a name by which there is no run here."""
     if target.parent.name in _KINDS and len(target.parts) == 2:
         return target.name
-    return target.name if re.fullmatch(_JOB_NAME, str(target)) and not target.exists() else None
+    return target.name if re.fullmatch(_JOB_NAME, str(target)) and not _holds_a_run(target) else None
+
+
+def _holds_a_run(folder: Path) -> bool:
+    """Whether there is a run or a model in it; a folder with the data of a job is often named like the job."""
+    from finetune_api.contract import LOG_FILE, RESOLVED_JOB_FILE, STATE_DIR
+
+    left = (LOG_FILE, RESOLVED_JOB_FILE, STATE_DIR)
+    return any((folder / name).exists() for name in left) or any(folder.glob("*.safetensors"))
 
 
 def not_here(target: Path) -> str:
     """Says why such a word is taken for a job; begins the line of an error."""
-    return f"There is no folder {target} here, so it is a job on a cluster. " if len(target.parts) == 1 else ""
+    return f"There is no folder {target} with a run here, so it is a job on a cluster. " if len(target.parts) == 1 else ""
 
 
 def called() -> str:
