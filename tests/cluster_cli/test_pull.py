@@ -167,14 +167,16 @@ def proxy(finetune: Finetune, api: Api, tmp_path: Path) -> Iterator[Proxy]:
 
 
 def write_output(folder: Path, size: int = 2_000_000) -> dict[str, bytes]:
-    """An output folder with a result, a checkpoint and state. Returns the result's files."""
+    """An output folder with a result, a checkpoint and state. Returns the files that are fetched as its result."""
     result = {
         "adapter_model.safetensors": os.urandom(size),
         "adapter_config.json": b"{}",
         "trainer_log.jsonl": log(),
         "README.md": b"#",
+        ".finetune/done.json": b"{}",
+        ".finetune/attempts.jsonl": b"",
     }
-    for name, data in {**result, "checkpoints/step-1/model.safetensors": b"c", ".finetune/done.json": b"{}"}.items():
+    for name, data in {**result, "checkpoints/step-1/model.safetensors": b"c", ".finetune/cache/x": b"x"}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     return result
@@ -199,7 +201,7 @@ def test_the_result_comes(finetune: Finetune, finished: Submitted, api: Api, nam
     kubelet.run(reader(api, namespace))
     assert program.end() == 0, program.output
     assert files_in(Path("runs/a")) == result
-    assert program.output.splitlines() == ["4 files, 2.0 MB, in runs/a", "Talk to it: finetune chat runs/a"]
+    assert program.output.splitlines() == ["6 files, 2.0 MB, in runs/a", "Talk to it: finetune chat runs/a"]
     assert readers(api, namespace) == []
 
 

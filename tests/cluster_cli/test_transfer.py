@@ -14,7 +14,7 @@ import pytest
 
 from finetune_cli.cluster import transfer
 from finetune_cli.cluster.errors import ClusterError, UnreachableError
-from finetune_cli.cluster.fetch import until_whole
+from finetune_cli.cluster.fetch import result_files, until_whole
 from finetune_cli.cluster.transfer import Remote, RemoteFile, fetch, list_files
 
 BIG = 3_000_017
@@ -81,8 +81,8 @@ def remote_folder(tmp_path: Path) -> Path:
     return folder
 
 
-def all_of(pod: Remote, folder: Path, dest: Path, skip: Sequence[str] = (), report: Callable[[int], None] = lambda _: None) -> None:
-    fetch(pod, str(folder), list_files(pod, str(folder), skip), dest, report)
+def all_of(pod: Remote, folder: Path, dest: Path, report: Callable[[int], None] = lambda _: None) -> None:
+    fetch(pod, str(folder), list_files(pod, str(folder)), dest, report)
 
 
 def same(folder: Path, dest: Path) -> bool:
@@ -101,16 +101,20 @@ def test_all_files_come_and_come_once(remote_folder: Path, tmp_path: Path):
     assert pod.sent - before < 2000, "the second time only names are asked for"
 
 
-def test_a_result_is_without_checkpoints_and_state(remote_folder: Path, tmp_path: Path):
-    names = {file.path for file in list_files(Pod(), str(remote_folder), ["checkpoints", ".finetune"])}
-    everything = {str(path.relative_to(remote_folder)) for path in remote_folder.rglob("*") if path.is_file()} - {"link"}
-    assert names == everything - {"checkpoints/step-1/big.safetensors", ".finetune/done.json"}
-
-
-def test_only_top_folders_are_left_out(tmp_path: Path):
-    (tmp_path / "a/merged/checkpoints").mkdir(parents=True)
-    (tmp_path / "a/merged/checkpoints/x").write_text("x")
-    assert [file.path for file in list_files(Pod(), str(tmp_path / "a"), ["checkpoints"])] == ["merged/checkpoints/x"]
+@pytest.mark.parametrize(
+    ("there", "taken"),
+    [
+        (["model.safetensors", "checkpoints/step-1/x", "merged/checkpoints/x"], ["model.safetensors", "merged/checkpoints/x"]),
+        (
+            [".finetune/done.json", ".finetune/attempts.jsonl", ".finetune/samples.json", ".finetune/cache/x"],
+            [".finetune/done.json", ".finetune/attempts.jsonl", ".finetune/samples.json"],
+        ),
+        # Without the marker of its end the folder would look like one that a run may start over in.
+        ([".finetune/attempts.jsonl", ".finetune/samples.json", "README.md"], ["README.md"]),
+    ],
+)
+def test_what_a_result_is(there: list[str], taken: list[str]):
+    assert [file.path for file in result_files([RemoteFile(path, 1, 1) for path in there])] == taken
 
 
 def test_after_a_break_it_goes_on_from_there(remote_folder: Path, tmp_path: Path):
@@ -125,7 +129,7 @@ def test_after_a_break_it_goes_on_from_there(remote_folder: Path, tmp_path: Path
         yield pod
 
     def once(remote: Remote, count: Callable[[int], None]) -> None:
-        files = list_files(remote, str(remote_folder), [])
+        files = list_files(remote, str(remote_folder))
         meter.expect(sum(file.bytes_here(tmp_path / "dest") for file in files), sum(file.size for file in files))
         fetch(remote, str(remote_folder), files, tmp_path / "dest", count)
 
@@ -145,9 +149,7 @@ def test_a_connection_that_brings_nothing_is_given_up(remote_folder: Path, tmp_p
         yield pod
 
     with pytest.raises(ClusterError, match=r"What is here already is kept: the same command goes on from there\.$"):
-        until_whole(
-            connect, lambda remote, count: all_of(remote, remote_folder, tmp_path / "dest", (), count), meter, lambda _: None
-        )
+        until_whole(connect, lambda remote, count: all_of(remote, remote_folder, tmp_path / "dest", count), meter, lambda _: None)
     assert len(meter.reports) == 4
 
 
@@ -189,12 +191,12 @@ def test_a_name_never_leads_out_of_the_folder(name: str, tmp_path: Path):
         yield json.dumps({"path": name, "size": 1, "mtime": 1}).encode() + b"\n"
 
     with pytest.raises(ClusterError, match="leads out of the folder"):
-        list_files(remote, "/volume/a", [])
+        list_files(remote, "/volume/a")
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path):
     with pytest.raises(ClusterError, match="the output folder is not on the volume"):
-        list_files(Pod(), str(tmp_path / "nowhere"), [])
+        list_files(Pod(), str(tmp_path / "nowhere"))
 
 
 def test_a_disk_without_room_is_told_before_anything_comes(tmp_path: Path):

@@ -93,7 +93,7 @@ def test_settings_that_differ(tmp_path: Path) -> None:
     assert Difference("spec.training.learningRate", ("0.001", "0.002")) in rows
     assert Difference("spec.training.reportTo[0]", (ABSENT, "tensorboard")) in rows
     assert Difference("spec.trainer.env[0].name", (ABSENT, "COLOUR")) in rows
-    assert "secret" not in str(rows) and "metadata" not in str(rows)
+    assert "secret" not in str(rows) and "metadata" not in str(rows) and "[]" not in str(rows) and "{}" not in str(rows)
     assert differences([runs[0].manifest, runs[0].manifest]) == []
 
 

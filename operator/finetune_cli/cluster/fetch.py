@@ -6,13 +6,13 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from finetune_api.contract import CHECKPOINTS_DIR, STATE_DIR
+from finetune_api.contract import ATTEMPTS_FILE, CHECKPOINTS_DIR, DONE_MARKER, SAMPLES_FILE, STATE_DIR
 from finetune_cli import format as text
 from finetune_cli.cluster.client import Client, Manifest
 from finetune_cli.cluster.errors import ClusterError, UnreachableError
@@ -22,8 +22,8 @@ from finetune_cli.cluster.transfer import DamagedError, Remote, RemoteFile, fetc
 
 #: In the folder: whose files it holds, so that two jobs are never mixed.
 MARKER = ".finetune-pulled.json"
-#: What a result can do without.
-NOT_RESULT = (CHECKPOINTS_DIR, STATE_DIR)
+#: Of a finished run's state: that it has finished, and what its report tells besides the curves.
+_RECORD = tuple(f"{STATE_DIR}/{name}" for name in (DONE_MARKER, ATTEMPTS_FILE, SAMPLES_FILE))
 #: Breaks in a row in which not one byte came.
 _FRUITLESS = 5
 _RETRY_SECONDS = 2.0
@@ -32,6 +32,21 @@ _KEPT = "What is here already is kept: the same command goes on from there."
 T = TypeVar("T")
 
 Choose = Callable[[Sequence[RemoteFile]], Sequence[RemoteFile]]
+
+
+def all_files(files: Sequence[RemoteFile]) -> Sequence[RemoteFile]:
+    """All of a folder."""
+    return files
+
+
+def result_files(files: Sequence[RemoteFile]) -> Sequence[RemoteFile]:
+    """Of an output folder what is of use without going on, and the record of how the run went.
+
+    The record comes with the marker of its end or not at all: without it `finetune run` would take the folder for one to go on in.
+    """
+    record = _RECORD if any(file.path == _RECORD[0] for file in files) else ()
+    left_out = (CHECKPOINTS_DIR, STATE_DIR)
+    return [file for file in files if file.path in record or PurePosixPath(file.path).parts[0] not in left_out]
 
 
 class Meter(Protocol):
@@ -53,14 +68,12 @@ def pull_folder(
     place: Place,
     dest: Path,
     *,
-    skip: Sequence[str] = (),
-    choose: Choose = lambda files: files,
+    choose: Choose = all_files,
     seconds: float = 120.0,
 ) -> list[RemoteFile]:
     """Fetch a folder of a claim that the job uses. Returns its files, which are then all here.
 
     Args:
-        skip: folders in it that are left out.
         choose: takes those files that are wanted.
         seconds: how long the pod may take to start.
 
@@ -75,7 +88,7 @@ def pull_folder(
                 return reader(client, job, place.claim, seconds, meter.report)
 
             def once(remote: Remote, count: Callable[[int], None]) -> list[RemoteFile]:
-                files = list(choose(list_files(remote, f"{VOLUME}/{place.path}", skip)))
+                files = list(choose(list_files(remote, f"{VOLUME}/{place.path}")))
                 meter.expect(sum(file.bytes_here(dest) for file in files), sum(file.size for file in files))
                 fetch(remote, f"{VOLUME}/{place.path}", files, dest, count)
                 return files

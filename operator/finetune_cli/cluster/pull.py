@@ -48,8 +48,8 @@ def pull(
 
 def fetch_result(client: Client, name: str, dest: Path, *, everything: bool = False, timeout: float = 120.0) -> list[RemoteFile]:
     """The output folder of a job. Raises ClusterError."""
-    from finetune_cli.cluster.fetch import NOT_RESULT, pull_folder
+    from finetune_cli.cluster.fetch import all_files, pull_folder, result_files
     from finetune_cli.cluster.reader_pod import output_place
 
     job = client.job(name)
-    return pull_folder(client, job, output_place(job), dest, skip=() if everything else NOT_RESULT, seconds=timeout)
+    return pull_folder(client, job, output_place(job), dest, choose=all_files if everything else result_files, seconds=timeout)

@@ -9,7 +9,7 @@ from pathlib import Path
 from finetune_api.contract import LOG_FILE
 from finetune_cli.cluster.client import Client, Manifest
 from finetune_cli.cluster.errors import ClusterError
-from finetune_cli.cluster.fetch import NOT_RESULT, is_whole, mark_whole, pull_folder
+from finetune_cli.cluster.fetch import Choose, all_files, is_whole, mark_whole, pull_folder, result_files
 from finetune_cli.cluster.options import called
 from finetune_cli.cluster.reader_pod import Place, output_place
 
@@ -31,12 +31,12 @@ def fetch_for_chat(client: Client, name: str, mounts: Mapping[str, str], cache: 
     if phase != "Succeeded":
         watch = f"{called()} status {name} -n {client.namespace}"
         raise ClusterError(f"FineTuneJob {name} is {phase or 'not started'}: there is no result to talk to. Watch it: {watch}")
-    _pull(client, job, output_place(job), dest, NOT_RESULT)
+    _pull(client, job, output_place(job), dest, result_files)
     base = _base_model(job)
     if base is None or base.claim in mounts or not (dest / _ADAPTER).is_file():
         return dest, dict(mounts)
     key = hashlib.sha256(f"{client.server} {client.namespace} {base.claim}".encode()).hexdigest()[:16]
-    _pull(client, job, base, cache / "claims" / key / base.path, ())
+    _pull(client, job, base, cache / "claims" / key / base.path, all_files)
     return dest, {**mounts, base.claim: str(cache / "claims" / key)}
 
 
@@ -47,9 +47,9 @@ def fetch_log(client: Client, name: str, folder: Path) -> Path:
     return folder / name
 
 
-def _pull(client: Client, job: Manifest, place: Place, dest: Path, skip: tuple[str, ...]) -> None:
+def _pull(client: Client, job: Manifest, place: Place, dest: Path, choose: Choose) -> None:
     if not is_whole(dest, client, job, place):
-        pull_folder(client, job, place, dest, skip=skip)
+        pull_folder(client, job, place, dest, choose=choose)
         mark_whole(dest, client, job, place)
 
 

@@ -1,6 +1,6 @@
 """Runs in a pod, as the source of `python3 -c`: tells which files a folder has, and sends them from where the reader left off.
 
-Any Python 3 with its standard library will do. `list ROOT SKIP` writes a JSON object a line, `send ROOT OFFSETS` for each path of
+Any Python 3 with its standard library will do. `list ROOT` writes a JSON object a line, `send ROOT OFFSETS` for each path of
 a JSON object {path: offset} a line with its size, the bytes from the offset on, and a line with the SHA-256 of the whole file.
 """
 
@@ -14,15 +14,18 @@ _CHUNK = 1 << 20
 _SIGN_OF_LIFE = 64 * _CHUNK
 
 
-def list_files(root: str, skip: "list[str]") -> None:
-    """Regular files below `root`, but those in its folders `skip`. Links are left out: they may lead out of the folder."""
+def list_files(root: str) -> None:
+    """Regular files below `root`. Links are left out: they may lead out of the folder."""
     if not os.path.isdir(root):  # noqa: PTH112
         sys.exit("the output folder is not on the volume")
     for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if folder != root or name not in skip)
+        folders.sort()
         for name in sorted(names):
             path = os.path.join(folder, name)  # noqa: PTH118
-            found = os.lstat(path)
+            try:
+                found = os.lstat(path)
+            except FileNotFoundError:  # A run that goes on deletes old checkpoints.
+                continue
             if stat.S_ISREG(found.st_mode):
                 entry = {"path": os.path.relpath(path, root), "size": found.st_size, "mtime": found.st_mtime_ns}
                 print(json.dumps(entry))
@@ -53,6 +56,6 @@ def send(root: str, offsets: "dict[str, int]") -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "list":
-        list_files(sys.argv[2], json.loads(sys.argv[3]))
+        list_files(sys.argv[2])
     else:
         send(sys.argv[2], json.loads(sys.argv[3]))

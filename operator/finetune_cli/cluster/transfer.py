@@ -66,16 +66,13 @@ class RemoteFile:
             return 0
 
 
-def list_files(remote: Remote, root: str, skip: Sequence[str]) -> list[RemoteFile]:
+def list_files(remote: Remote, root: str) -> list[RemoteFile]:
     """Files below the folder `root`.
-
-    Args:
-        skip: folders in it that are left out.
 
     Raises:
         ClusterError: there is no such folder, or a name in it leads elsewhere.
     """
-    stream = _Stream(remote(_command("list", root, list(skip))))
+    stream = _Stream(remote(_command("list", root)))
     files = []
     while line := stream.line():
         file = RemoteFile(**json.loads(line))
@@ -109,8 +106,8 @@ def fetch(remote: Remote, root: str, files: Sequence[RemoteFile], dest: Path, re
             _receive(stream, file, dest, report)
 
 
-def _command(name: str, root: str, argument: object) -> list[str]:
-    return ["python3", "-c", _SOURCE.read_text(), name, root, json.dumps(argument)]
+def _command(name: str, root: str, *arguments: object) -> list[str]:
+    return ["python3", "-c", _SOURCE.read_text(), name, root, *map(json.dumps, arguments)]
 
 
 def _check_room(files: Sequence[RemoteFile], dest: Path) -> None:

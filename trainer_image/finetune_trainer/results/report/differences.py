@@ -22,10 +22,15 @@ class Difference:
 
 def differences(manifests: Sequence[Mapping[str, Any]]) -> list[Difference]:
     """Settings of the spec that are not the same in all of the resolved jobs, in the order of the spec."""
-    settings = [flat(manifest["spec"], "spec") for manifest in manifests]
+    settings = [_settings(manifest) for manifest in manifests]
     paths = dict.fromkeys(path for each in settings for path in each)
     rows = (Difference(path, tuple(_text(each[path]) if path in each else ABSENT for each in settings)) for path in paths)
     return [row for row in rows if len(set(row.values)) > 1]
+
+
+def _settings(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """All of the spec by path; what is empty says nothing beside the entries of another run."""
+    return {path: value for path, value in flat(manifest["spec"], "spec").items() if value not in ({}, [])}
 
 
 def _text(value: Any) -> str:
