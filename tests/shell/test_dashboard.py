@@ -43,10 +43,11 @@ def scraper(operator: object, operator_port: int, tmp_path: Path) -> Iterator[Pr
         yield served
 
 
-def _has_numbers(scraper: Prometheus, expression: str) -> bool:
+def _number(scraper: Prometheus, expression: str) -> str:
     series = scraper.query(expression)
-    assert any(math.isfinite(float(each["value"][1])) for each in series), f"{expression} gave {series}"
-    return True
+    numbers = [value for each in series if math.isfinite(float(value := each["value"][1]))]
+    assert numbers, f"{expression} gave {series}"
+    return f"{len(series)} series, one is {numbers[0]}"
 
 
 def test_every_query_has_an_answer(scraper: Prometheus, submit: Submit, kubelet: Kubelet):
@@ -59,7 +60,7 @@ def test_every_query_has_an_answer(scraper: Prometheus, submit: Submit, kubelet:
     kubelet.fail(pod, ExitCode.RETRYABLE, message=message(ExitCode.RETRYABLE, "Stalled"))
     kubelet.wait_for_pods(1, "a-1")
     for expression in _expressions():
-        eventually(lambda expression=expression: _has_numbers(scraper, expression))
+        print(eventually(lambda expression=expression: _number(scraper, expression)), expression, sep="   ")
     for variable in DASHBOARD["templating"]["list"][1:]:
         query = variable["query"]["query"].replace("$namespace", ".*")
         match = re.fullmatch(r"label_values\((.+), (\w+)\)", query)
