@@ -186,8 +186,13 @@ def test_two_releases_serve_their_own_namespaces(release: Release, second: Relea
 
 def test_the_other_replica_takes_over_from_a_killed_leader(release: Release, world: World) -> None:
     release.upgrade(replicas=2)
-    first = world.until("one works", release.leader)
-    (other,) = {pod.metadata.name for pod in release.operators()} - {first}
+
+    def replicas() -> tuple[str, str] | None:
+        """The one that works and the one that waits, once the pods from before the upgrade have gone."""
+        leader, names = release.leader(), {pod.metadata.name for pod in release.operators()}
+        return (leader, *(names - {leader})) if len(names) == 2 and leader in names else None
+
+    first, other = world.until("one of two works", replicas)
     world.apply(long("led"))
     world.until_step("led", SAVE_STEPS + 1)
 
