@@ -82,7 +82,7 @@ test-install: $(DEV) ## upgrade, uninstall and install again on the two-node clu
 	$(BIN)/pytest -m install --durations=0 -rA
 
 test-all: lint ## lint and all tests but test-strategies, test-rights and test-install
-	$(BIN)/pytest -m 'not strategies and not rights and not install'
+	$(BIN)/pytest -m 'not strategies and not rights and not install' --durations=25
 
 bench-trainer: $(TRAINER) ## speed and memory against a plain PyTorch loop (about 20 minutes)
 	@$(BIN)/python -m bench.trainer
