@@ -22,6 +22,7 @@ from cluster_cli.test_errors import as_user, line
 from finetune_api.contract import ExitCode
 from finetune_cli.cluster.fetch import MARKER
 from finetune_cli.cluster.reader_pod import LABEL_READER
+from finetune_cli.cluster.result import lacks_its_base
 from shell.jobs import Submit, Submitted, claim, message
 
 Manifest = dict[str, Any]
@@ -203,6 +204,20 @@ def test_the_result_comes(finetune: Finetune, finished: Submitted, api: Api, nam
     assert files_in(Path("runs/a")) == result
     assert program.output.splitlines() == ["6 files, 2.0 MB, in runs/a", "Talk to it: finetune chat runs/a"]
     assert readers(api, namespace) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "file", "lacks"),
+    [
+        ("pvc://models/llama", "adapter_model.safetensors", True),
+        ("pvc://models/llama", "model.safetensors", False),
+        ("hf://a/b", "adapter_model.safetensors", False),
+    ],
+)
+def test_an_adapter_whose_base_is_on_a_claim(tmp_path: Path, source: str, file: str, lacks: bool):
+    """Then the next command names the job, for which the base model is fetched as well."""
+    (tmp_path / file).touch()
+    assert lacks_its_base(tmp_path, {"spec": {"model": {"source": source}}}) is lacks
 
 
 def test_everything_comes_with_all(

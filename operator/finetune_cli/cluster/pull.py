@@ -34,14 +34,17 @@ def pull(
     """
     with on_cluster(namespace, context) as client:
         from finetune_cli.cluster.fetch import summary
+        from finetune_cli.cluster.result import lacks_its_base
 
         name = job_name(job)
         folder = dest or Path("runs") / name
         files = fetch_result(client, name, folder, everything=everything, timeout=timeout)
         typer.echo(summary(files, folder))
-        phase = client.job(name).get("status", {}).get("phase")
+        manifest = client.job(name)
+        phase = manifest.get("status", {}).get("phase")
         if phase == "Succeeded":
-            typer.echo(f"Talk to it: {called()} chat {folder}")
+            talk_to = f"{name} -n {client.namespace}" if lacks_its_base(folder, manifest) else folder
+            typer.echo(f"Talk to it: {called()} chat {talk_to}")
         else:
             typer.echo(f"FineTuneJob {name} is {phase or 'not started'}: this is not its result yet.", err=True)
 

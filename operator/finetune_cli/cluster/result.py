@@ -53,6 +53,11 @@ def _pull(client: Client, job: Manifest, place: Place, dest: Path, choose: Choos
         mark_whole(dest, client, job, place)
 
 
+def lacks_its_base(folder: Path, job: Manifest) -> bool:
+    """Whether what was fetched is an adapter for a model on a claim, which `chat JOB` fetches as well and `chat FOLDER` cannot."""
+    return _base_model(job) is not None and (folder / _ADAPTER).is_file()
+
+
 def _base_model(job: Manifest) -> Place | None:
     """Where the model lies that the job started from, if that is a claim."""
     source = str(job.get("spec", {}).get("model", {}).get("source", ""))
