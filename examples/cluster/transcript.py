@@ -139,6 +139,8 @@ def alike(page: str) -> str:
 
 def main() -> None:
     """Record all steps and write the page."""
+    # In the background of a shell SIGINT is ignored, and a command that inherits that does not feel Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     demo = Demo()
     demo.run(*chart.upgrade_command(demo.cluster, progress_seconds=2))
     prepare_volume(demo)
