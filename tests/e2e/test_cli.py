@@ -58,7 +58,8 @@ def test_from_submit_to_chat(finetune: Finetune, world: World):
     logs = finetune.says("logs", "talk")
     assert "node 0 | " in logs and "node 1 | " in logs
     finetune.says("pull", "talk")
-    assert files_in(Path("runs/talk")) == files_in(world.output("talk"), "checkpoints", ".finetune")
+    assert files_in(Path("runs/talk"), ".finetune") == files_in(world.output("talk"), "checkpoints", ".finetune")
+    assert set(files_in(Path("runs/talk/.finetune"))) == {"done.json", "attempts.jsonl"}
     assert finetune.says("chat", "talk", "--once", "Hello?", "--max-new-tokens", 5).strip()
     assert finetune.says("plot", "ftj/talk").strip() == "talk.png" and Path("talk.png").read_bytes().startswith(b"\x89PNG")
     world.until("the pods are gone", lambda: not readers(world))
