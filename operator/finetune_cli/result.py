@@ -67,8 +67,9 @@ class Result:
             local = fetch_model(self.job.model, places, base, report)
         except UserError as error:
             raise _moved(error, self.job.model.source) from error
+        # A run on this machine has converted it already; folders that were fetched share one conversion.
         cache = self.folder / contract.STATE_DIR / "cache"
-        return materialise_gguf(local, cache if _writable(self.folder) else user_cache(), report)
+        return materialise_gguf(local, cache if run and _writable(self.folder) else user_cache(), report)
 
 
 def find_result(folder: Path) -> Result:

@@ -48,7 +48,7 @@ FAILED: dict[str, tuple[Manifest, str, str, str, str]] = {
         "Failed",
         "exit code 137",
         "resources.limits.memory",
-        "resources.limits.memory",
+        "Raise resources.limits.memory",
     ),
     "row": (
         with_a_bad_row(),

@@ -48,7 +48,7 @@ ADVICE: Mapping[str, Advice] = {
         "Something outside of the training sent SIGKILL: most often the kernel, because the node ran out of memory, or the pod "
         "reached resources.limits.memory (Kubernetes does not always notice that); or somebody who ended the process.",
         (
-            "If resources.limits.memory is set, raise it (resources.sharedMemory counts towards it).",
+            "Raise resources.limits.memory, if it is set (resources.sharedMemory counts towards it).",
             "See whether the node was short of memory:\n$ kubectl describe node {machine}",
             "If it was, raise resources.requests.memory, so that the pod gets a node with room.",
             _LOOK,

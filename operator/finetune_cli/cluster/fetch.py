@@ -22,8 +22,9 @@ from finetune_cli.cluster.transfer import DamagedError, Remote, RemoteFile, fetc
 
 #: In the folder: whose files it holds, so that two jobs are never mixed.
 MARKER = ".finetune-pulled.json"
-#: Of a finished run's state: that it has finished, and what its report tells besides the curves.
-_RECORD = tuple(f"{STATE_DIR}/{name}" for name in (DONE_MARKER, ATTEMPTS_FILE, SAMPLES_FILE))
+#: Of a run's state: that it has finished, and what its report tells besides the curves.
+_DONE = f"{STATE_DIR}/{DONE_MARKER}"
+_RECORD = (_DONE, f"{STATE_DIR}/{ATTEMPTS_FILE}", f"{STATE_DIR}/{SAMPLES_FILE}")
 #: Breaks in a row in which not one byte came.
 _FRUITLESS = 5
 _RETRY_SECONDS = 2.0
@@ -44,7 +45,7 @@ def result_files(files: Sequence[RemoteFile]) -> Sequence[RemoteFile]:
 
     The record comes with the marker of its end or not at all: without it `finetune run` would take the folder for one to go on in.
     """
-    record = _RECORD if any(file.path == _RECORD[0] for file in files) else ()
+    record = _RECORD if any(file.path == _DONE for file in files) else ()
     left_out = (CHECKPOINTS_DIR, STATE_DIR)
     return [file for file in files if file.path in record or PurePosixPath(file.path).parts[0] not in left_out]
 
